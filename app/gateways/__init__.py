@@ -1,0 +1,88 @@
+"""The outside world: one client per outside system, made from the settings. Plain values in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.gateways.errors import AlreadyPaid, GatewayError, MissingObject
+from app.gateways.exam import ExamGateway
+from app.gateways.invoice import NuonuoInvoiceGateway
+from app.gateways.ministry import MinistryGateway
+from app.gateways.payment import AlipayGateway
+from app.gateways.sms import AliyunSmsGateway
+from app.gateways.storage import Storage
+
+__all__ = ["AlreadyPaid", "GatewayError", "GatewaySettings", "Gateways", "MissingObject", "build"]
+
+
+class GatewaySettings(Protocol):
+    """What `build` reads; `config.Settings` has all of it."""
+
+    @property
+    def alipay_gateway_url(self) -> str: ...
+    @property
+    def alipay_app_id(self) -> str: ...
+    @property
+    def alipay_seller_id(self) -> str: ...
+    @property
+    def alipay_private_key(self) -> str: ...
+    @property
+    def alipay_public_key(self) -> str: ...
+    @property
+    def sms_endpoint(self) -> str: ...
+    @property
+    def sms_access_key_id(self) -> str: ...
+    @property
+    def sms_access_key_secret(self) -> str: ...
+    @property
+    def sms_sign_name(self) -> str: ...
+    @property
+    def invoice_url(self) -> str: ...
+    @property
+    def invoice_app_key(self) -> str: ...
+    @property
+    def invoice_app_secret(self) -> str: ...
+    @property
+    def invoice_access_token(self) -> str: ...
+    @property
+    def invoice_seller_tax_number(self) -> str: ...
+    @property
+    def exam_url(self) -> str: ...
+    @property
+    def exam_token(self) -> str: ...
+    @property
+    def ministry_url(self) -> str: ...
+    @property
+    def ministry_token(self) -> str: ...
+    @property
+    def storage_url(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Gateways:
+    """The clients, made once and shared by all threads of a process."""
+
+    payment: AlipayGateway
+    sms: AliyunSmsGateway
+    invoice: NuonuoInvoiceGateway
+    exam: ExamGateway
+    ministry: MinistryGateway
+    storage: Storage
+
+
+def build(settings: GatewaySettings) -> Gateways:
+    """Make all clients. Opens nothing and imports no SDK: each connects at its first use."""
+    s = settings
+    return Gateways(
+        payment=AlipayGateway(
+            s.alipay_gateway_url, s.alipay_app_id, s.alipay_seller_id, s.alipay_private_key, s.alipay_public_key
+        ),
+        sms=AliyunSmsGateway(s.sms_endpoint, s.sms_access_key_id, s.sms_access_key_secret, s.sms_sign_name),
+        invoice=NuonuoInvoiceGateway(
+            s.invoice_url, s.invoice_app_key, s.invoice_app_secret, s.invoice_access_token, s.invoice_seller_tax_number
+        ),
+        exam=ExamGateway(s.exam_url, s.exam_token),
+        ministry=MinistryGateway(s.ministry_url, s.ministry_token),
+        storage=Storage(s.storage_url),
+    )

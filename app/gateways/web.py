@@ -1,0 +1,89 @@
+"""One way to speak JSON over HTTP with an outside system, and to tell passing trouble from a refusal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from app.gateways.errors import GatewayError
+
+TIMEOUT_S = 10.0
+LIMIT_BYTES = 20 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A complete answer: the HTTP status and the JSON object of its body."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        return str(self.body.get("message") or self.body.get("describe") or "")[:300]
+
+
+def download(url: str, *, timeout: float = TIMEOUT_S) -> bytes:
+    """The bytes at `url`, 20 MiB at most. Raises `GatewayError` (passing) for anything but a complete 200."""
+    status, data = _exchange("GET", url, None, {}, timeout)
+    if status != 200:
+        raise GatewayError(f"GET {_plain(url)}: HTTP {status}", permanent=False, code=str(status))
+    return data
+
+
+def call_json(
+    method: str, url: str, *, body: bytes | None = None, headers: dict[str, str] | None = None, timeout: float = TIMEOUT_S
+) -> Answer:
+    """Send `body` (JSON text, in UTF-8) and return the answer, whatever its status below 500.
+
+    Raises `GatewayError`, always passing: no connection, time-out, a body cut short, a body that is no JSON object, 401 and
+    403 (a wrong key is the operator's to mend, the request itself is not at fault), 408, 429 and every 5xx.
+    """
+    status, data = _exchange(method, url, body, {"Accept": "application/json", **(headers or {})}, timeout)
+    if status >= 500 or status in (401, 403, 408, 429):
+        raise GatewayError(f"{method} {_plain(url)}: HTTP {status}: {_start(data)}", permanent=False, code=str(status))
+    try:
+        parsed = json.loads(data)
+    except ValueError as error:
+        raise GatewayError(f"{method} {_plain(url)}: HTTP {status}, not JSON: {_start(data)}", permanent=False) from error
+    if not isinstance(parsed, dict):
+        raise GatewayError(f"{method} {_plain(url)}: HTTP {status}, not a JSON object", permanent=False)
+    return Answer(status, parsed)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The headers of a JSON request that carries a bearer token."""
+    return {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=utf-8"}
+
+
+def encode(body: object) -> bytes:
+    """JSON text in UTF-8, the same bytes for the same content."""
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _exchange(method: str, url: str, body: bytes | None, headers: dict[str, str], timeout: float) -> tuple[int, bytes]:
+    import requests  # here: a fifteenth of a second that a start need not wait for
+
+    try:
+        # Redirects are refused: none of these protocols has them, and a token must not follow one.
+        with requests.request(
+            method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+        ) as response:
+            data = bytearray()
+            for chunk in response.iter_content(65536):
+                data += chunk
+                if len(data) > LIMIT_BYTES:
+                    raise GatewayError(f"{method} {_plain(url)}: answer larger than {LIMIT_BYTES} bytes", permanent=False)
+            return response.status_code, bytes(data)
+    except (requests.RequestException, OSError) as error:
+        raise GatewayError(f"{method} {_plain(url)}: {type(error).__name__}: {error}", permanent=False) from error
+
+
+def _plain(url: str) -> str:
+    """The address without its query, which may carry keys."""
+    return url.split("?", 1)[0]
+
+
+def _start(data: bytes) -> str:
+    return data[:200].decode("utf-8", "replace")
