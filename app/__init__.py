@@ -1,0 +1,112 @@
+"""The application factory: the one place that ties the rooms together."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from config import VERSION, Settings
+from flask import Flask, g, render_template, request
+from flask_appbuilder import AppBuilder
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import gateways
+from app.crypto import Vault
+from app.errors import PortalError
+from app.extensions import csrf, db, limiter, migrate, prepare_engine
+
+QUEUE = "portal"
+
+
+def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask:
+    """Build the application. It opens no connection and writes nothing, unless `update_permissions` asks FAB to create
+    its permission rows (the release step does)."""
+    app = Flask("app", template_folder="templates", static_folder="static")
+    app.config.update(settings.flask())
+    app.config["FAB_UPDATE_PERMS"] = update_permissions
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(settings)
+    app.extensions["settings"] = settings
+    app.extensions["vault"] = Vault(settings.data_key, settings.index_key)
+    app.extensions["gateways"] = gateways.build(settings)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, settings.trusted_proxies, settings.trusted_proxies)  # type: ignore[method-assign]
+    if settings.redis_url:
+        connection = Redis.from_url(settings.redis_url, socket_connect_timeout=2)
+        app.extensions["redis"] = connection
+        app.extensions["queue"] = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+    csrf.init_app(app)
+    db.init_app(app)
+    limiter.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+        migrate.init_app(app, db, directory="migrations", render_as_batch=True)
+        _add_views(app)
+    _add_answers(app)
+    return app
+
+
+def _engine_options(settings: Settings) -> dict[str, Any]:
+    if settings.database_url.startswith("sqlite"):
+        return {"connect_args": {"timeout": 30}}
+    return {"pool_size": settings.web_threads, "max_overflow": 2, "pool_pre_ping": True}
+
+
+def _add_views(app: Flask) -> None:
+    """FAB with the portal's security manager, the pages, and the operator's console."""
+    import views
+    from app.security import PortalSecurity
+    from views.accounts import LoginView
+    from views.home import Home
+
+    PortalSecurity.authdbview = LoginView
+    appbuilder = AppBuilder(security_manager_class=PortalSecurity, indexview=Home)
+    appbuilder.init_app(app, db.session)
+    views.register(appbuilder)
+    app.extensions["appbuilder_instance"] = appbuilder
+
+
+def _add_answers(app: Flask) -> None:
+    from app import presentation
+    from views.base import answer_error, wants_json
+
+    presentation.init_app(app)
+    app.register_error_handler(PortalError, answer_error)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Any:
+        if error.code is None or error.code < 400:
+            return error
+        if wants_json():
+            return {"message": presentation.explain(error)}, error.code
+        return render_template("portal/error.html", code=error.code, message=presentation.explain(error)), error.code
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Any:
+        """A fault of ours: the log has everything, the person a calm page, the transaction nothing."""
+        if app.testing:
+            raise error
+        db.session.rollback()
+        logging.getLogger("portal").exception("%s %s", request.method, request.path)
+        if wants_json():
+            return {"message": presentation.explain(None)}, 500
+        return render_template("portal/error.html", code=500, message=presentation.explain(None)), 500
+
+    @app.after_request
+    def harden(response: Any) -> Any:
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+        response.headers.setdefault("Referrer-Policy", "same-origin")
+        if getattr(g, "account", None) is not None:
+            response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    @app.context_processor
+    def frame() -> dict[str, Any]:
+        from app.security import current_account
+
+        return {"account": current_account(), "version": VERSION,
+                "demo": app.extensions["settings"].mode == "demo"}

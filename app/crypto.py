@@ -1,0 +1,70 @@
+"""Secrets at rest: AES-GCM columns for ID numbers and phones, and the keyed blind index that finds them again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from flask import current_app
+from sqlalchemy import LargeBinary
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+_VERSION = b"\x01"
+_NONCE = 12
+
+
+class Vault:
+    """Encrypts short texts with one key and indexes them with another.
+
+    A stored value is version byte, 12-byte nonce, ciphertext with tag. The purpose is bound in as associated data, so a
+    phone's bytes moved into an ID number's column do not open.
+    """
+
+    def __init__(self, data_key: str, index_key: str) -> None:
+        self._cipher = AESGCM(base64.b64decode(data_key))
+        self._index_key = base64.b64decode(index_key)
+
+    def seal(self, text: str, purpose: str) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return _VERSION + nonce + self._cipher.encrypt(nonce, text.encode(), purpose.encode())
+
+    def open(self, stored: bytes, purpose: str) -> str:
+        if stored[:1] != _VERSION:
+            raise ValueError(f"unknown key version {stored[:1]!r}")
+        return self._cipher.decrypt(stored[1:1 + _NONCE], stored[1 + _NONCE:], purpose.encode()).decode()
+
+    def index(self, text: str, purpose: str) -> bytes:
+        """A 16-byte keyed digest: equal texts have equal digests, and nothing is learnt without the key."""
+        return hmac.digest(self._index_key, f"{purpose}\0{text}".encode(), hashlib.sha256)[:16]
+
+
+def vault() -> Vault:
+    """The vault of the running application."""
+    found: Vault = current_app.extensions["vault"]
+    return found
+
+
+class Sealed(TypeDecorator[str]):
+    """A text column that is encrypted at rest. Compare through its blind index, never through this column."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__()
+        self.purpose = purpose
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else vault().seal(value, self.purpose)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return None if value is None else vault().open(bytes(value), self.purpose)
+
+
+def blind(text: str | None, purpose: str) -> bytes | None:
+    """The blind index of a text under a purpose (``id_number`` or ``phone``)."""
+    return None if text is None else vault().index(text, purpose)

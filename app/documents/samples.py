@@ -1,0 +1,63 @@
+"""Drawn sample papers and portraits for the demonstration. They are marked as samples and depict nobody."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from functools import lru_cache
+
+from PIL import Image, ImageDraw, ImageFont
+
+
+@lru_cache
+def _font_path() -> str | None:
+    """A font of this machine that has Chinese; None where there is none (the sample then has boxes)."""
+    try:
+        found = subprocess.run(["fc-match", "-f", "%{file}", ":lang=zh-cn"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    path = _font_path()
+    return ImageFont.truetype(path, size) if path else ImageFont.load_default(size)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def paper(text: str) -> bytes:
+    """A sheet with a frame, the lines of `text`, and the word 示例 across a corner."""
+    image = Image.new("RGB", (1000, 700), "#fdfcf7")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((20, 20, 980, 680), outline="#a33", width=6)
+    for index, line in enumerate(text.splitlines()):
+        size = 64 if index == 0 else 40
+        draw.text((500, 160 + index * 110), line, fill="#222", font=_font(size), anchor="mm")
+    draw.text((900, 640), "示例", fill="#bbb", font=_font(48), anchor="mm")
+    return _jpeg(image)
+
+
+def portrait(seed: int = 0) -> bytes:
+    """A 一寸照 of 295 x 413 px: a plain figure on the usual blue."""
+    image = Image.new("RGB", (295, 413), "#438edb")
+    draw = ImageDraw.Draw(image)
+    tone = 40 * (seed % 4)
+    draw.ellipse((20, 290, 275, 560), fill=(40 + tone, 44 + tone, 60 + tone))
+    draw.ellipse((85, 90, 210, 260), fill="#e8c9a8")
+    draw.pieslice((80, 75, 215, 230), 180, 360, fill="#222")
+    return _jpeg(image)
+
+
+def id_front(name: str, number: str) -> bytes:
+    """The front of an identity card as far as a sample needs it: name and number."""
+    image = Image.new("RGB", (856, 540), "#e8f0f4")
+    draw = ImageDraw.Draw(image)
+    draw.text((60, 80), f"姓名  {name}", fill="#222", font=_font(40))
+    draw.text((60, 440), f"公民身份号码  {number}", fill="#222", font=_font(36))
+    draw.text((740, 60), "示例", fill="#99a", font=_font(36))
+    return _jpeg(image)

@@ -1,0 +1,87 @@
+"""What the rooms share: the database, the queue, the gateways, and the one way to a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import current_app, has_request_context, request
+from flask_appbuilder import Model
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+
+if TYPE_CHECKING:
+    from app.gateways import Gateways
+
+# Alembic, create_all and FAB must speak of one set of tables.
+db = SQLAlchemy(metadata=Model.metadata, session_options={"expire_on_commit": False})
+migrate = Migrate()
+csrf = CSRFProtect()
+limiter = Limiter(key_func=get_remote_address)
+
+
+def gateways() -> Gateways:
+    """The clients of the outside systems, made once by the app factory."""
+    return cast("Gateways", current_app.extensions["gateways"])
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """One unit of work: commits at the end of the outermost block, rolls everything back on any error.
+
+    Functions queued with `after_commit` run once the outermost block has committed, and never if it has not.
+    """
+    session = cast(Session, db.session())
+    depth: int = session.info.get("depth", 0)
+    session.info["depth"] = depth + 1
+    try:
+        yield session
+        if depth == 0:
+            session.commit()
+    except BaseException:
+        if depth == 0:
+            session.info.pop("after_commit", None)
+            session.rollback()
+        raise
+    finally:
+        session.info["depth"] = depth
+    if depth == 0:
+        for act in session.info.pop("after_commit", ()):
+            act()
+
+
+def after_commit(act: Callable[[], None]) -> None:
+    """Run `act` after the current transaction has committed."""
+    db.session().info.setdefault("after_commit", []).append(act)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, foreign keys, and honest transactions: pysqlite's own BEGIN comes too late to prevent lost updates.
+
+    A page that only reads begins deferred and never waits for a writer; everything else takes the write lock first, so
+    that check-then-write cannot be overtaken.
+    """
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reading = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Set up an engine for its back end, once."""
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)

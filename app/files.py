@@ -1,0 +1,31 @@
+"""Files: bytes go to the store under a random key, the row says whose they are. Read only after `scope.fetch`."""
+
+from __future__ import annotations
+
+import secrets
+
+from app import clock
+from app.extensions import db, gateways
+from models import StoredFile
+
+JPEG = "image/jpeg"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PDF = "application/pdf"
+
+
+def keep(data: bytes, *, kind: str, name: str, content_type: str, enterprise_id: int | None = None,
+         institution_id: int | None = None, authority_id: int | None = None) -> StoredFile:
+    """Store bytes and add their row to the current transaction. Bytes without a row are swept up, never the reverse."""
+    key = f"{kind}/{secrets.token_hex(20)}"
+    gateways().storage.put(key, data)
+    stored = StoredFile(key=key, kind=kind, name=name[:200], content_type=content_type, size=len(data),
+                        created_at=clock.now(), enterprise_id=enterprise_id, institution_id=institution_id,
+                        authority_id=authority_id)
+    db.session.add(stored)
+    db.session.flush()
+    return stored
+
+
+def read(stored: StoredFile) -> bytes:
+    """The bytes of a stored file the caller has fetched through scope."""
+    return gateways().storage.get(stored.key)

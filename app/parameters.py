@@ -1,0 +1,33 @@
+"""Tunable numbers and patterns (B7): what each is called, means, and is worth where nobody changed it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+
+from app.extensions import db
+from models import Parameter
+
+DEFAULTS: dict[str, tuple[str, Any]] = {
+    "order_minutes": ("60", _l("订单支付时限（分钟）")),
+    "release_minutes": ("2", _l("到期后释放名额前的等待（分钟），用于向支付平台核实")),
+    "room_size": ("30", _l("每个考场人数上限")),
+    "pass_theory": ("60", _l("理论成绩合格分")),
+    "pass_practice": ("60", _l("实操成绩合格分")),
+    "certificate_number": ("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}", _l("证书编号规则")),
+    "code_minutes": ("5", _l("短信验证码有效期（分钟）")),
+    "push_batch": ("200", _l("每次推送证书数量")),
+}
+
+
+def text(key: str) -> str:
+    """The value of a parameter: the administrator's, else the default."""
+    row = db.session.get(Parameter, key)
+    return row.value if row else DEFAULTS[key][0]
+
+
+def number(key: str) -> int:
+    """A parameter that is a whole number. A value that is none falls back to the default, and the console refuses it."""
+    value = text(key)
+    return int(value) if value.isdigit() else int(DEFAULTS[key][0])

@@ -1,0 +1,207 @@
+"""The only ways to a row: what this person may see, said once for each table.
+
+`visible` is for lists, `fetch` for one row by its id; a row of another organisation is not found, exactly as one that
+does not exist. Permissions say which verbs a role has; this module says on which rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
+
+from app.actors import Actor
+from app.errors import NotFound
+from app.extensions import db
+from models import (
+    Account, AuditEvent, Authority, Certificate, Education, Enrolment, Enterprise, ExamPlan, ImportBatch, Institution,
+    Invoice, Job, Occupation, Order, Parameter, Payment, PlanEnterprise, Region, ScoreReport, Sitting, SkillLevel,
+    StoredFile, Teacher, Title, TrainingPlan,
+)
+
+Clause = ColumnElement[bool]
+Row = TypeVar("Row")
+
+
+def _own_authorities(actor: Actor) -> Any:
+    """The ids of this authority and of those below it."""
+    below = select(Authority.id).where(Authority.parent_id == actor.authority_id)
+    return select(Authority.id).where(
+        or_(Authority.id == actor.authority_id, Authority.parent_id == actor.authority_id, Authority.parent_id.in_(below)))
+
+
+def _by_authority(model: Any, actor: Actor) -> Clause:
+    return model.authority_id.in_(_own_authorities(actor))
+
+
+def _reviewed(model: Any, actor: Actor) -> Clause:
+    """An authority sees its own, and what is below it. What was never submitted is the owner's alone."""
+    return and_(_by_authority(model, actor), model.submitted_at.is_not(None))
+
+
+def _enterprise(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return _by_authority(Enterprise, actor)
+    return Enterprise.id == actor.enterprise_id if actor.is_enterprise else false()
+
+
+def _institution(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return _by_authority(Institution, actor)
+    return Institution.id == actor.institution_id if actor.is_institution else false()
+
+
+def _teacher(actor: Actor) -> Clause:
+    return Teacher.institution_id.in_(select(Institution.id).where(_institution(actor)))
+
+
+def _training_plan(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return _reviewed(TrainingPlan, actor)
+    if actor.is_institution:
+        return TrainingPlan.institution_id == actor.institution_id
+    designated = select(PlanEnterprise.plan_id).where(PlanEnterprise.enterprise_id == actor.enterprise_id)
+    return and_(TrainingPlan.review_state == "approved",
+                or_(TrainingPlan.enrolment_form == "open", TrainingPlan.id.in_(designated)))
+
+
+def _import_batch(actor: Actor) -> Clause:
+    return ImportBatch.enterprise_id == actor.enterprise_id if actor.is_enterprise else false()
+
+
+def _enrolment(actor: Actor) -> Clause:
+    """Drafts are the enterprise's alone; the others see who is enrolled."""
+    if actor.is_enterprise:
+        return Enrolment.enterprise_id == actor.enterprise_id
+    enrolled = Enrolment.state == "enrolled"
+    if actor.is_institution:
+        return and_(enrolled, Enrolment.institution_id == actor.institution_id)
+    return and_(enrolled, _by_authority(Enrolment, actor))
+
+
+def _order(actor: Actor) -> Clause:
+    if actor.is_enterprise:
+        return Order.enterprise_id == actor.enterprise_id
+    if actor.is_institution:
+        return Order.institution_id == actor.institution_id
+    return Order.plan_id.in_(select(TrainingPlan.id).where(_by_authority(TrainingPlan, actor)))
+
+
+def _payment(actor: Actor) -> Clause:
+    return Payment.order_id.in_(select(Order.id).where(_order(actor)))
+
+
+def _invoice(actor: Actor) -> Clause:
+    return Invoice.order_id.in_(select(Order.id).where(_order(actor)))
+
+
+def _exam_plan(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return _reviewed(ExamPlan, actor)
+    if actor.is_institution:
+        return ExamPlan.institution_id == actor.institution_id
+    theirs = select(Sitting.exam_plan_id).join(Enrolment, Sitting.enrolment_id == Enrolment.id).where(
+        Enrolment.enterprise_id == actor.enterprise_id)
+    return and_(ExamPlan.review_state == "approved", ExamPlan.id.in_(theirs))
+
+
+def _sitting(actor: Actor) -> Clause:
+    exams = Sitting.exam_plan_id.in_(select(ExamPlan.id).where(_exam_plan(actor)))
+    if not actor.is_enterprise:
+        return exams
+    return and_(exams, Sitting.enrolment_id.in_(select(Enrolment.id).where(_enrolment(actor))))
+
+
+def _score_report(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return _reviewed(ScoreReport, actor)
+    return ScoreReport.institution_id == actor.institution_id if actor.is_institution else false()
+
+
+def _certificate(actor: Actor) -> Clause:
+    if actor.is_enterprise:
+        return Certificate.enterprise_id == actor.enterprise_id
+    if actor.is_institution:
+        return Certificate.institution_id == actor.institution_id
+    return _by_authority(Certificate, actor)
+
+
+def _stored_file(actor: Actor) -> Clause:
+    """A party's own files; the photos of people it may see; to an authority also the papers of those it reviews."""
+    people = _enrolment(actor)
+    photos = or_(StoredFile.id.in_(select(Enrolment.portrait_id).where(people, Enrolment.portrait_id.is_not(None))),
+                 StoredFile.id.in_(select(Enrolment.id_front_id).where(people, Enrolment.id_front_id.is_not(None))))
+    if actor.is_enterprise:
+        return StoredFile.enterprise_id == actor.enterprise_id
+    if actor.is_institution:
+        return or_(StoredFile.institution_id == actor.institution_id, photos)
+    papers = ("licence", "commitment", "qualification")
+    of_enterprises = and_(StoredFile.kind.in_(papers),
+                          StoredFile.enterprise_id.in_(select(Enterprise.id).where(_enterprise(actor))))
+    of_institutions = and_(StoredFile.kind.in_(papers),
+                           StoredFile.institution_id.in_(select(Institution.id).where(_institution(actor))))
+    return or_(StoredFile.authority_id == actor.authority_id, of_enterprises, of_institutions, photos)
+
+
+def _job(actor: Actor) -> Clause:
+    if actor.is_enterprise:
+        return Job.enterprise_id == actor.enterprise_id
+    if actor.is_institution:
+        return Job.institution_id == actor.institution_id
+    return Job.authority_id == actor.authority_id
+
+
+def _account(actor: Actor) -> Clause:
+    own = Account.user_id == actor.user_id
+    if not actor.is_authority:
+        return own
+    return or_(own, Account.institution_id.in_(select(Institution.id).where(_institution(actor))))
+
+
+def _everyone(_actor: Actor) -> Clause:
+    return true()
+
+
+def _nobody(_actor: Actor) -> Clause:
+    return false()
+
+
+RULES: dict[type[Any], Callable[[Actor], Clause]] = {
+    Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
+    ImportBatch: _import_batch, Enrolment: _enrolment, Order: _order, Payment: _payment, Invoice: _invoice,
+    ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
+    StoredFile: _stored_file, Job: _job, Account: _account, AuditEvent: _nobody,
+    Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
+    Education: _everyone, Parameter: _everyone,
+}
+
+
+def visible_clause(actor: Actor, model: type[Any]) -> Clause:
+    """The condition under which a row of `model` may be seen. A table without a rule is seen by nobody."""
+    if actor.sees_all:
+        return true()
+    if actor.party not in ("authority", "institution", "enterprise"):
+        return false()
+    return RULES.get(model, _nobody)(actor)
+
+
+def visible(actor: Actor, model: type[Row]) -> Select[tuple[Row]]:
+    """A SELECT of the rows this person may see; refine it with where, order_by and options."""
+    return select(model).where(visible_clause(actor, model))
+
+
+def fetch(actor: Actor, model: type[Row], key: Any, *options: Any) -> Row:
+    """One row by its primary key, or `NotFound` when it does not exist or is not this person's to see."""
+    primary = list(model.__table__.primary_key)[0]  # type: ignore[attr-defined]
+    row = db.session.scalars(visible(actor, model).where(primary == key).options(*options)).unique().one_or_none()
+    if row is None:
+        raise NotFound(_("没有找到这条记录，或您无权查看。"))
+    return row
+
+
+def fetch_many(actor: Actor, model: type[Row], keys: Iterable[Any], *options: Any) -> list[Row]:
+    """The rows of these keys that this person may see, in no particular order. The others are silently not there."""
+    primary = list(model.__table__.primary_key)[0]  # type: ignore[attr-defined]
+    return list(db.session.scalars(visible(actor, model).where(primary.in_(list(keys))).options(*options)).unique())

@@ -1,0 +1,219 @@
+"""The review, declared once, and every other small table of states.
+
+Five things are reviewed: enterprise registration, institution filing, training plan, exam plan, score report. They share
+`REVIEW`. Nobody assigns a state column anywhere else in the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import ColumnElement, insert, update
+
+from app import clock
+from app.actors import Actor
+from app.errors import Conflict, Forbidden, Invalid
+from app.extensions import transaction
+from models import Enterprise, ExamPlan, Institution, ReviewEvent, ScoreReport, TrainingPlan
+from models.reviews import Reviewed
+
+Who = Literal["owner", "reviewer"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of the review table."""
+
+    name: str
+    label: Any
+    sources: tuple[str, ...]
+    target: str
+    who: Who
+    remark_required: bool = False
+
+
+REVIEW: dict[str, Step] = {step.name: step for step in (
+    Step("submit", _l("提交审核"), ("draft", "rejected"), "submitted", "owner"),
+    Step("withdraw", _l("撤回"), ("submitted",), "draft", "owner"),
+    Step("accept", _l("受理"), ("submitted",), "accepted", "reviewer"),
+    Step("approve", _l("审核通过"), ("accepted",), "approved", "reviewer"),
+    Step("reject", _l("不通过"), ("accepted",), "rejected", "reviewer", remark_required=True),
+    # C1: a changed region or provincial flag needs a new review; only an approved registration can fall back.
+    Step("reopen", _l("重新报审"), ("approved",), "submitted", "owner"),
+)}
+
+REVIEW_LABELS: dict[str, Any] = {
+    "draft": _l("未上报"),
+    "submitted": _l("已上报待受理"),
+    "accepted": _l("已受理"),
+    "approved": _l("审核通过"),
+    "rejected": _l("未通过"),
+}
+REVIEW_TONES = {"draft": "neutral", "submitted": "info", "accepted": "warn", "approved": "ok", "rejected": "bad"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is reviewed: its table, and which party owns a row of it."""
+
+    model: type[Any]
+    owner: Literal["institution", "enterprise"]
+    label: Any
+    steps: tuple[str, ...] = ("submit", "withdraw", "accept", "approve", "reject")
+
+    def owner_column(self) -> Any:
+        name = f"{self.owner}_id"
+        return getattr(self.model, name) if hasattr(self.model, name) else self.model.id
+
+
+SUBJECTS: dict[str, Subject] = {
+    "enterprise": Subject(Enterprise, "enterprise", _l("企业注册"), ("submit", "withdraw", "accept", "approve", "reject", "reopen")),
+    "institution": Subject(Institution, "institution", _l("机构备案")),
+    "training_plan": Subject(TrainingPlan, "institution", _l("培训计划")),
+    "exam_plan": Subject(ExamPlan, "institution", _l("考核计划")),
+    "score_report": Subject(ScoreReport, "institution", _l("成绩报审")),
+}
+
+
+def _whose(subject: Subject, step: Step, actor: Actor) -> ColumnElement[bool]:
+    """The rows of a subject on which this person may take this step."""
+    if step.who == "reviewer":
+        if actor.authority_id is None:
+            raise Forbidden(_("只有主管部门可以%(step)s。", step=step.label))
+        return cast(ColumnElement[bool], subject.model.authority_id == actor.authority_id)
+    owner_id = getattr(actor, f"{subject.owner}_id")
+    if owner_id is None:
+        raise Forbidden(_("只有申报单位可以%(step)s。", step=step.label))
+    return cast(ColumnElement[bool], subject.owner_column() == owner_id)
+
+
+def _written(step: Step, actor: Actor, remark: str, model: type[Any]) -> dict[str, Any]:
+    """The columns a step writes: the state with its evidence."""
+    at = clock.now()
+    values: dict[str, Any] = {"review_state": step.target, "review_remark": remark,
+                              "review_version": model.review_version + 1}
+    if step.target == "submitted":
+        values |= {"submitted_at": at, "accepted_at": None, "accepted_by_id": None, "decided_at": None, "decided_by_id": None}
+    elif step.name == "accept":
+        values |= {"accepted_at": at, "accepted_by_id": actor.user_id}
+    elif step.who == "reviewer":
+        values |= {"decided_at": at, "decided_by_id": actor.user_id}
+    return values
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a bulk step did: the ids that moved, and those that were not in the right state (or not this person's)."""
+
+    moved: list[int]
+    left: list[int]
+
+
+def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, remark: str = "") -> Outcome:
+    """Take one step on many subjects of a kind: one UPDATE ... RETURNING for each source state and one INSERT.
+
+    Compare-and-set: a row moves only from the state the table allows, so of two racing steps one wins. Rows that could
+    not move are returned, not raised. Raises `Invalid` when a required remark is missing and `Forbidden` when the step
+    is not this party's.
+    """
+    subject, step = SUBJECTS[kind], REVIEW[step_name]
+    wanted = list(dict.fromkeys(ids))
+    remark = remark.strip()
+    if step_name not in subject.steps:
+        raise Forbidden(_("此项不能%(step)s。", step=step.label))
+    if step.remark_required and not remark:
+        raise Invalid(_("请填写不通过的原因，申报单位将据此修改。"), "remark")
+    if len(remark) > 500:
+        raise Invalid(_("备注不能超过 500 个字。"), "remark")
+    model = subject.model
+    moved: list[int] = []
+    with transaction() as session:
+        for source in step.sources:
+            values = _written(step, actor, remark, model)
+            if source == "rejected":
+                values["review_round"] = model.review_round + 1
+            rows = session.execute(
+                update(model)
+                .where(model.id.in_(wanted), model.review_state == source, _whose(subject, step, actor))
+                .values(values)
+                .returning(model.id, model.review_round, model.review_version)
+                .execution_options(synchronize_session=False)
+            ).all()
+            if rows:
+                session.execute(insert(ReviewEvent), [_event(kind, step, source, row, actor, remark) for row in rows])
+            moved += [row.id for row in rows]
+        _forget(session, model, moved)
+    found = set(moved)
+    return Outcome(moved, [each for each in wanted if each not in found])
+
+
+def _event(kind: str, step: Step, source: str, row: Any, actor: Actor, remark: str) -> dict[str, Any]:
+    return {
+        "subject_kind": kind, "subject_id": row.id, "sequence": row.review_version, "round": row.review_round,
+        "step": step.name, "from_state": source, "to_state": step.target, "actor_id": actor.user_id,
+        "actor_name": actor.name, "organisation": actor.organisation, "at": clock.now(), "remark": remark,
+    }
+
+
+def _forget(session: Any, model: type[Any], ids: list[int]) -> None:
+    """Rows already loaded must be read again: the UPDATE went past them."""
+    changed = set(ids)
+    for row in list(session.identity_map.values()):
+        if isinstance(row, model) and row.id in changed:
+            session.expire(row)
+
+
+def take_step(subject: Reviewed, step_name: str, *, actor: Actor, remark: str = "") -> None:
+    """Take one step on one subject. Raises `Conflict` when it is no longer in a state that allows it."""
+    row = cast(Any, subject)
+    if not take_steps(subject.review_kind, [row.id], step_name, actor=actor, remark=remark).moved:
+        raise Conflict(_("“%(name)s”的状态已变化，不能%(step)s。请刷新页面查看最新状态。", name=str(row), step=REVIEW[step_name].label))
+
+
+def steps_open_to(actor: Actor, subject: Reviewed) -> list[Step]:
+    """The steps this person could take on this subject now; the screens derive their buttons from it."""
+    row = cast(Any, subject)
+    declared = SUBJECTS[subject.review_kind]
+    owner_id = getattr(actor, f"{declared.owner}_id")
+    owns = owner_id is not None and owner_id == getattr(row, declared.owner_column().key)
+    reviews = actor.authority_id is not None and actor.authority_id == row.authority_id
+    return [step for name in declared.steps if (step := REVIEW[name]) and name != "reopen"
+            and subject.review_state in step.sources and (owns if step.who == "owner" else reviews)]
+
+
+# The small tables of the same form. Each names the moves allowed; a harmless repeat is a move to where it already is.
+Moves = Mapping[str, tuple[str, ...]]
+
+IMPORT_MOVES: Moves = {"waiting": ("clean", "faulty"), "clean": ("discarded",), "faulty": ("discarded",)}
+ENROLMENT_MOVES: Moves = {"draft": ("held", "discarded"), "held": ("enrolled", "draft"), "enrolled": ("draft",)}
+ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled"), "expired": ("paid",), "cancelled": ("paid",)}
+PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),
+                        "refunding": ("refunded",)}
+INVOICE_MOVES: Moves = {"waiting": ("requested", "failed"), "requested": ("issued", "failed"), "failed": ("waiting",)}
+PUSH_MOVES: Moves = {"waiting": ("pushed", "failed"), "failed": ("waiting",), "pushed": ("waiting",)}
+CERTIFICATE_MOVES: Moves = {"valid": ("revoked",)}
+JOB_MOVES: Moves = {"waiting": ("running",), "running": ("done", "failed", "waiting"), "failed": ("waiting",)}
+
+
+def move(model: type[Any], ids: Iterable[int], field: str, moves: Moves, source: str, target: str, **values: Any) -> list[int]:
+    """Move rows of `model` from one state to another by compare-and-set, writing `values` with it.
+
+    Returns the ids that moved, so that the caller knows who won a race. A move the table does not hold is a mistake in
+    the program and raises `ValueError`.
+    """
+    if target not in moves.get(source, ()):
+        raise ValueError(f"{model.__name__}.{field}: {source} -> {target} is not a declared move")
+    wanted = list(ids)
+    if not wanted:
+        return []
+    with transaction() as session:
+        result = session.execute(
+            update(model).where(model.id.in_(wanted), getattr(model, field) == source)
+            .values({field: target, **values}).returning(model.id).execution_options(synchronize_session=False))
+        moved = [int(row.id) for row in result]
+        _forget(session, model, moved)
+    return moved

@@ -1,0 +1,21 @@
+"""What the portal remembers: tables and pure predicates, one module per aggregate."""
+
+from models.accounts import Account, PhoneCode
+from models.audit import AuditEvent
+from models.certificates import Certificate, CertificateCounter
+from models.dictionaries import Education, Occupation, Parameter, Region, SkillLevel, Title
+from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
+from models.files import StoredFile
+from models.jobs import Job, Timer
+from models.orders import Invoice, Order, Payment
+from models.parties import Authority, Enterprise, Institution, Teacher
+from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
+from models.reviews import ReviewEvent
+from models.rosters import Enrolment, ImportBatch
+
+__all__ = [
+    "Account", "AuditEvent", "Authority", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
+    "ExamPlan", "ExamRoom", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
+    "PhoneCode", "PlanDay", "PlanEnterprise", "PlanOccupation", "Region", "ReviewEvent", "ScoreReport", "Sitting",
+    "SkillLevel", "StoredFile", "Teacher", "Timer", "Title", "TrainingPlan",
+]

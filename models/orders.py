@@ -1,0 +1,111 @@
+"""Orders and money: the order with its hold, each payment as a fact, refunds, invoices."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from flask_appbuilder import Model
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app import clock
+from models.files import StoredFile
+from models.parties import Enterprise, Institution
+from models.plans import TrainingPlan
+from models.rosters import Enrolment, ImportBatch
+from models.types import Id, State, UtcDateTime
+
+
+class Order(Model):
+    """One order = one import = one trade, all or nothing (C5). Amounts are fen, frozen at creation (C14).
+
+    The buyer may pay until `expires_at`; the seats are kept until `release_at`, in which time the gateway is asked.
+    """
+
+    __tablename__ = "order_"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending','paid','expired','cancelled')", name="order_state"),
+        CheckConstraint("state <> 'paid' OR (paid_at IS NOT NULL AND trade_no IS NOT NULL)", name="order_paid_evidence"),
+        CheckConstraint("amount_fen = unit_fee_fen * people AND people > 0", name="order_amount"),
+        Index("order_plan_state", "plan_id", "state"),
+    )
+    id: Mapped[Id]
+    number: Mapped[str] = mapped_column(String(32), unique=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("import_batch.id"), index=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id"))
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
+    institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
+    people: Mapped[int]
+    unit_fee_fen: Mapped[int]
+    amount_fen: Mapped[int]
+    state: Mapped[State] = mapped_column(String(20), default="pending")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by_id: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    release_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    trade_no: Mapped[str | None] = mapped_column(String(64))
+    batch: Mapped[ImportBatch] = relationship()
+    plan: Mapped[TrainingPlan] = relationship()
+    enterprise: Mapped[Enterprise] = relationship()
+    institution: Mapped[Institution] = relationship()
+    enrolments: Mapped[list[Enrolment]] = relationship(primaryjoin="Order.id == foreign(Enrolment.order_id)",
+                                                       order_by="Enrolment.id", viewonly=True)
+    invoice: Mapped[Invoice | None] = relationship(back_populates="order")
+
+    @property
+    def payable(self) -> bool:
+        """E16: pending and within the buyer's deadline."""
+        return self.state == "pending" and clock.now() < self.expires_at
+
+    def __str__(self) -> str:
+        return self.number
+
+
+# C5: a batch has at most one order that is alive.
+_LIVE_ORDER = Order.state.in_(("pending", "paid"))
+Index("order_live_once", Order.batch_id, unique=True, sqlite_where=_LIVE_ORDER, postgresql_where=_LIVE_ORDER)
+
+
+class Payment(Model):
+    """Money that the gateway confirmed. Written first and never changed but for how it ended: applied to its order,
+    re-seated after expiry, or refunded (C6). ``received`` is on its way to one of these."""
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        CheckConstraint("state IN ('received','applied','reseated','refunding','refunded','unmatched')", name="payment_state"),
+    )
+    id: Mapped[Id]
+    trade_no: Mapped[str] = mapped_column(String(64), unique=True)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order_.id"), index=True)
+    order_number: Mapped[str] = mapped_column(String(64))
+    amount_fen: Mapped[int]
+    paid_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[State] = mapped_column(String(20), default="received")
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    refund_number: Mapped[str | None] = mapped_column(String(64), unique=True)
+    refunded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    order: Mapped[Order | None] = relationship()
+
+
+class Invoice(Model):
+    """The e-invoice of a paid order, due on the next Shanghai day (E17)."""
+
+    __tablename__ = "invoice"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting','requested','issued','failed')", name="invoice_state"),
+        CheckConstraint("state <> 'issued' OR (number IS NOT NULL AND file_id IS NOT NULL)", name="invoice_evidence"),
+    )
+    id: Mapped[Id]
+    order_id: Mapped[int] = mapped_column(ForeignKey("order_.id"), unique=True)
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
+    due_on: Mapped[date]
+    state: Mapped[State] = mapped_column(String(20), default="waiting")
+    serial: Mapped[str | None] = mapped_column(String(64))
+    number: Mapped[str | None] = mapped_column(String(64))
+    file_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    issued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    order: Mapped[Order] = relationship(back_populates="invoice")
+    file: Mapped[StoredFile | None] = relationship()

@@ -1,0 +1,118 @@
+"""Rosters: an uploaded workbook, and the people it enrols."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from flask_appbuilder import Model
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.crypto import Sealed
+from app.identifiers import mask_id_number, mask_phone
+from models.dictionaries import Education, Occupation, SkillLevel, Title
+from models.files import StoredFile
+from models.parties import Enterprise, Institution
+from models.plans import TrainingPlan
+from models.types import Id, State, UtcDateTime
+
+LIVE = ("held", "enrolled")
+
+
+class ImportBatch(Model):
+    """One uploaded 报名人员信息表. States: waiting → clean (its people are drafts) or faulty (nothing was written)."""
+
+    __tablename__ = "import_batch"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting','clean','faulty','discarded')", name="import_batch_state"),
+        CheckConstraint("state <> 'clean' OR people > 0", name="import_batch_evidence"),
+    )
+    id: Mapped[Id]
+    plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id"), index=True)
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
+    workbook_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"))
+    marked_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
+    state: Mapped[State] = mapped_column(String(20), default="waiting")
+    people: Mapped[int] = mapped_column(default=0)
+    # [{"row": 3, "column": "身份证号", "reason": "..."}], row numbers as Excel shows them; row 0 is the whole workbook.
+    faults: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    created_by_id: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    plan: Mapped[TrainingPlan] = relationship()
+    enterprise: Mapped[Enterprise] = relationship()
+    workbook: Mapped[StoredFile] = relationship(foreign_keys=[workbook_id])
+    marked: Mapped[StoredFile | None] = relationship(foreign_keys=[marked_id])
+    enrolments: Mapped[list[Enrolment]] = relationship(back_populates="batch", order_by="Enrolment.id")
+
+
+class Enrolment(Model):
+    """One person in one plan: a draft until ordered (held) and paid (enrolled).
+
+    The institution and the authority are those of the plan, copied here so that every list is one indexed read.
+    """
+
+    __tablename__ = "enrolment"
+    __table_args__ = (
+        UniqueConstraint("batch_id", "id_number_index", name="enrolment_once_in_batch"),
+        CheckConstraint("state IN ('draft','held','enrolled','discarded')", name="enrolment_state"),
+        CheckConstraint("state NOT IN ('held','enrolled') OR order_id IS NOT NULL", name="enrolment_order_evidence"),
+        CheckConstraint("attendance IS NULL OR attendance IN ('full','absent')", name="enrolment_attendance"),
+    )
+    id: Mapped[Id]
+    batch_id: Mapped[int] = mapped_column(ForeignKey("import_batch.id"), index=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id"), index=True)
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
+    institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
+    authority_id: Mapped[int] = mapped_column(ForeignKey("authority.id"), index=True)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order_.id"), index=True)
+    state: Mapped[State] = mapped_column(String(20), default="draft")
+    name: Mapped[str] = mapped_column(String(50), index=True)
+    id_number: Mapped[str] = mapped_column(Sealed("id_number"))
+    id_number_index: Mapped[bytes] = mapped_column(LargeBinary(16), index=True)
+    phone: Mapped[str] = mapped_column(Sealed("phone"))
+    phone_index: Mapped[bytes] = mapped_column(LargeBinary(16), index=True)
+    sex: Mapped[str] = mapped_column(String(1))
+    birth: Mapped[date]
+    occupation_id: Mapped[int] = mapped_column(ForeignKey("occupation.id"))
+    level_id: Mapped[int] = mapped_column(ForeignKey("skill_level.id"))
+    title_id: Mapped[int] = mapped_column(ForeignKey("title.id"))
+    education_id: Mapped[int] = mapped_column(ForeignKey("education.id"))
+    note: Mapped[str] = mapped_column(String(200), default="")
+    portrait_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    id_front_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    attendance: Mapped[str | None] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    batch: Mapped[ImportBatch] = relationship(back_populates="enrolments")
+    plan: Mapped[TrainingPlan] = relationship()
+    enterprise: Mapped[Enterprise] = relationship()
+    institution: Mapped[Institution] = relationship()
+    occupation: Mapped[Occupation] = relationship()
+    level: Mapped[SkillLevel] = relationship()
+    title: Mapped[Title] = relationship()
+    education: Mapped[Education] = relationship()
+    portrait: Mapped[StoredFile | None] = relationship(foreign_keys=[portrait_id])
+    id_front: Mapped[StoredFile | None] = relationship(foreign_keys=[id_front_id])
+
+    @property
+    def masked_id_number(self) -> str:
+        return mask_id_number(self.id_number)
+
+    @property
+    def masked_phone(self) -> str:
+        return mask_phone(self.phone)
+
+    @property
+    def photos_complete(self) -> bool:
+        """E15: both photos are there."""
+        return self.portrait_id is not None and self.id_front_id is not None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# C15: the same person cannot be live twice in one plan, whoever writes.
+_LIVE_ONLY = Enrolment.state.in_(LIVE)
+Index("enrolment_live_once", Enrolment.plan_id, Enrolment.id_number_index, unique=True,
+      sqlite_where=_LIVE_ONLY, postgresql_where=_LIVE_ONLY)

@@ -1,0 +1,26 @@
+"""What people see. `MENU` is the left menu: group, entry, icon, view; which entries a role sees follows from
+`app.permissions`. `PLAIN` are the views without an entry of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_appbuilder import AppBuilder
+from flask_babel import lazy_gettext as _l
+
+from views import accounts, files, jobs, records
+
+# (name of the group, its label, icon, entries); an entry is (view class, label, icon).
+MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = ()
+
+PLAIN: tuple[Any, ...] = (accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView)
+
+
+def register(appbuilder: AppBuilder) -> None:
+    """Add every view to FAB, in the order of the menu."""
+    for group, group_label, group_icon, entries in MENU:
+        for view, label, icon in entries:
+            appbuilder.add_view(view, view.__name__, icon=icon, label=label, category=group,
+                                category_icon=group_icon, category_label=group_label)
+    for view in PLAIN:
+        appbuilder.add_view_no_menu(view)

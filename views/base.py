@@ -1,0 +1,117 @@
+"""What every page is made of: routes with a verb that permissions name, the person, and rows through scope."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from flask import abort, flash, jsonify, redirect, request, send_file, url_for
+from flask_appbuilder import BaseView, expose
+from flask_appbuilder.security.decorators import has_access, permission_name
+from flask_babel import gettext as _
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response
+
+from app import scope
+from app.actors import Actor
+from app.errors import Invalid, PortalError
+from app.security import current_actor
+
+Row = TypeVar("Row")
+Handler = Callable[..., Any]
+
+
+def page(url: str, verb: str, methods: Sequence[str] = ("GET",)) -> Callable[[Handler], Handler]:
+    """A route of a view, open to the roles that `app.permissions` grants `verb` on that view."""
+
+    def wrap(handler: Handler) -> Handler:
+        exposed: Handler = expose(url, tuple(methods))(has_access(permission_name(verb)(handler)))
+        return exposed
+
+    return wrap
+
+
+def public_page(url: str, methods: Sequence[str] = ("GET",)) -> Callable[[Handler], Handler]:
+    """A route that anyone may open."""
+
+    def wrap(handler: Handler) -> Handler:
+        exposed: Handler = expose(url, tuple(methods))(handler)
+        return exposed
+
+    return wrap
+
+
+class PortalView(BaseView):
+    """Base of the portal's views: parse, fetch through scope, call one operation, answer."""
+
+    @property
+    def actor(self) -> Actor:
+        """The person of this request."""
+        return current_actor()
+
+    def fetch(self, model: type[Row], key: Any, *options: Any) -> Row:
+        """One row that this person may see, or 404."""
+        return scope.fetch(self.actor, model, key, *options)
+
+    def page(self, template: str, **values: Any) -> str:
+        """A page in the portal's frame; `actor` is there for every template."""
+        rendered: str = self.render_template(template, actor=self.actor, view=self, **values)
+        return rendered
+
+    def to(self, method: str, **values: Any) -> Response:
+        """See other: the page of this view with that method's name (or ``View.method`` of another)."""
+        endpoint = method if "." in method else f"{self.endpoint}.{method}"
+        return redirect(url_for(endpoint, **values), 303)
+
+
+def said(message: str, category: str = "success") -> None:
+    """Tell the person what has happened, on the next page they see. Categories: success, info, warning, danger."""
+    flash(message, category)
+
+
+def put_error_on(form: FlaskForm, error: PortalError) -> None:
+    """Show a rule's message at the field it belongs to, else above the form."""
+    field = form._fields.get(getattr(error, "field", None) or "")
+    if field is not None:
+        field.errors = [*field.errors, str(error)]
+    else:
+        form.form_errors = [*form.form_errors, str(error)]
+
+
+def uploaded(name: str) -> tuple[str, bytes]:
+    """The name and bytes of one uploaded file, or `Invalid` when none was chosen."""
+    file = request.files.get(name)
+    if file is None or not file.filename:
+        raise Invalid(_("请先选择文件，再上传。"), name)
+    return file.filename, file.read()
+
+
+def download(data: bytes, name: str, content_type: str, *, inline: bool = False) -> Response:
+    """Answer with a file. Nothing between here and the person may keep a copy."""
+    answer = send_file(io.BytesIO(data), mimetype=content_type, as_attachment=not inline, download_name=name)
+    answer.headers["Cache-Control"] = "private, no-store"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def wants_json() -> bool:
+    """Whether the page's script asks, rather than a person."""
+    return request.headers.get("X-Requested-With") == "fetch" or request.accept_mimetypes.best == "application/json"
+
+
+def answer_error(error: PortalError) -> Any:
+    """Say a `PortalError` to the person: JSON to a script, back to the form with a message after a POST, else a page."""
+    if wants_json():
+        return jsonify(message=str(error), field=getattr(error, "field", None)), error.status
+    if error.status == 404:
+        abort(404)
+    if request.method == "POST":
+        said(str(error), "danger")
+        return redirect(_own_page(request.referrer) or url_for("Home.index"), 303)
+    abort(error.status, description=str(error))
+
+
+def _own_page(url: str | None) -> str | None:
+    """A referrer on this very site: nobody is sent elsewhere by a forged header."""
+    return url if url and url.startswith(request.host_url) else None

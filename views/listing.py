@@ -1,0 +1,110 @@
+"""Lists: search, filters, pages and bulk selection, from one SELECT that scope has made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import request
+from sqlalchemy import ColumnElement, Select, func, select
+
+from app.extensions import db
+
+Clause = ColumnElement[bool]
+PAGE_SIZE = 25
+BULK_LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A choice above a list: `name` is the query argument, `choices` are (value, label), `clause` narrows by a value."""
+
+    name: str
+    label: Any
+    choices: Sequence[tuple[str, Any]]
+    clause: Callable[[str], Clause]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A text field above a list: `clause` narrows by what was typed."""
+
+    name: str
+    label: Any
+    clause: Callable[[str], Clause]
+
+
+@dataclass
+class Listing:
+    """One page of a list, with all a template needs to draw its search, filters, pages and bulk bar."""
+
+    rows: Sequence[Any]
+    total: int
+    page: int
+    pages: int
+    searches: Sequence[Search]
+    filters: Sequence[Filter]
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the person has searched or filtered; an empty list then says something else."""
+        return bool(self.values)
+
+    def url(self, page: int) -> str:
+        """This list with the same search, at another page."""
+        return f"{request.path}?{urlencode({**self.values, 'page': page})}"
+
+
+def _narrowed(statement: Select[Any], searches: Sequence[Search], filters: Sequence[Filter],
+              given: Any) -> tuple[Select[Any], dict[str, str]]:
+    values: dict[str, str] = {}
+    for search in searches:
+        text = given.get(search.name, "").strip()[:100]
+        if text:
+            values[search.name] = text
+            statement = statement.where(search.clause(text))
+    for each in filters:
+        value = given.get(each.name, "")
+        # A value that is no choice is ignored: a bookmarked link of another day still opens.
+        if value and value in {choice for choice, _label in each.choices}:
+            values[each.name] = value
+            statement = statement.where(each.clause(value))
+    return statement, values
+
+
+def listing(statement: Select[Any], *, order: Sequence[Any], searches: Sequence[Search] = (),
+            filters: Sequence[Filter] = (), options: Sequence[Any] = (), size: int = PAGE_SIZE) -> Listing:
+    """One page of `statement`, narrowed by the request's arguments. Two statements, whatever the size of the table,
+    besides those of `options` (eager loads)."""
+    statement, values = _narrowed(statement, searches, filters, request.args)
+    entity = statement.column_descriptions[0]["entity"]
+    primary = list(entity.__table__.primary_key)[0]
+    total = db.session.scalar(select(func.count()).select_from(statement.with_only_columns(primary).order_by(None).subquery())) or 0
+    pages = max(1, -(-total // size))
+    wanted = request.args.get("page", "1")
+    number = min(max(int(wanted), 1), pages) if wanted.isdigit() and len(wanted) < 9 else 1
+    rows = db.session.scalars(statement.order_by(*order).options(*options).limit(size).offset((number - 1) * size)).unique().all()
+    return Listing(rows, total, number, pages, searches, filters, values)
+
+
+def chosen_ids(statement: Select[Any], *, searches: Sequence[Search] = (), filters: Sequence[Filter] = ()) -> list[int]:
+    """The ids a bulk form chose: those ticked (``ids``), or with ``all=1`` every row that matches the form's copy of the
+    search and filters. Ids outside `statement` (another organisation's) are dropped by the query itself."""
+    entity = statement.column_descriptions[0]["entity"]
+    primary = list(entity.__table__.primary_key)[0]
+    if request.form.get("all") == "1":
+        statement, _values = _narrowed(statement, searches, filters, request.form)
+    else:
+        ticked = [int(text) for text in request.form.getlist("ids") if text.isdigit() and len(text) < 19]
+        statement = statement.where(primary.in_(ticked))
+    return list(db.session.scalars(statement.with_only_columns(primary).order_by(primary).limit(BULK_LIMIT)))
+
+
+def like(column: Any, text: str) -> Clause:
+    """`column` contains the text, whatever signs are in it."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    clause: Clause = column.like(f"%{escaped}%", escape="\\")
+    return clause

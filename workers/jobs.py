@@ -1,0 +1,75 @@
+"""The jobs by name. Each takes the id it is about and a way to report, calls one operation, and may run twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+
+from app import jobs
+from app.errors import PortalError
+from app.extensions import db
+from app.gateways.errors import GatewayError
+from app.operations import certificates, invoices, orders, rosters, scores
+
+Report = Callable[[int, int], None]
+log = logging.getLogger("portal.jobs")
+
+JOBS: dict[str, Callable[[int, Report], None]] = {
+    "import_roster": rosters.run_import,
+    "match_photos": rosters.run_photo_upload,
+    "expire_order": orders.run_expiry,
+    "check_orders": orders.run_check,
+    "refund_payment": orders.run_refund,
+    "reconcile_seats": orders.run_seat_reconciliation,
+    "issue_invoice": invoices.run_issue,
+    "pull_scores": scores.run_pull,
+    "issue_certificates": certificates.run_issue,
+    "push_certificates": certificates.run_push,
+}
+
+
+def perform(job_id: int) -> None:
+    """Entry of the queue: lease the job, run its operation, and write down how it ended. Never raises, so that the queue
+    keeps no failed copies: the row has the truth."""
+    from workers.runtime import application
+
+    with application().app_context():
+        perform_here(job_id)
+
+
+def perform_here(job_id: int) -> bool:
+    """Run a due job in the current application context; False when there was nothing to do."""
+    job = jobs.take(job_id)
+    if job is None:
+        return False
+    try:
+        JOBS[job.name](job.subject_id, _reporter(job_id))
+    except GatewayError as error:
+        db.session.rollback()
+        log.warning("%s %s: %s", job.name, job.subject_id, error)
+        jobs.fail(job_id, str(error)) if error.permanent else jobs.put_off(job, str(error))
+    except PortalError as error:
+        db.session.rollback()
+        jobs.fail(job_id, str(error))
+    except Exception as error:
+        db.session.rollback()
+        log.exception("%s %s", job.name, job.subject_id)
+        jobs.put_off(job, f"{type(error).__name__}: {error}")
+    else:
+        jobs.finish(job_id)
+    return True
+
+
+def _reporter(job_id: int) -> Report:
+    def report(done: int, total: int) -> None:
+        jobs.report(job_id, done, total)
+
+    return report
+
+
+def run_due(limit: int = 100) -> int:
+    """Run what is due, here and now, and say how many ran. For tests and for a machine without a queue."""
+    return sum(perform_here(job_id) for job_id in jobs.due(limit))
+
+

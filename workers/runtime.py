@@ -1,0 +1,18 @@
+"""The application of a worker process, built once before it forks for its jobs."""
+
+from __future__ import annotations
+
+from config import load
+from flask import Flask
+
+_application: Flask | None = None
+
+
+def application() -> Flask:
+    """The preloaded application of this process."""
+    global _application
+    if _application is None:
+        from app import create_app
+
+        _application = create_app(load())
+    return _application

@@ -1,0 +1,87 @@
+"""The scheduler: rings the queue for due jobs, and schedules what the timetable says. Any number may run at once."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from datetime import timedelta
+from types import FrameType
+
+from redis.exceptions import RedisError
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from app import clock, jobs
+from app.extensions import db, transaction
+from models import Job, Timer
+from workers.runtime import application
+from workers.timetable import TIMETABLE
+
+BEAT = 0.5
+HEARTBEAT_KEY = "portal:scheduler"
+QUEUE_FULL = 200
+log = logging.getLogger("portal.scheduler")
+
+
+def set_timers() -> None:
+    """Give every entry of the timetable a timer, and schedule the job of each that is due.
+
+    Moving the timer on is compare-and-set: of two schedulers one moves it, and only that one schedules. A job of the
+    same name that is still waiting or running is enough; no second one is laid on top.
+    """
+    at = clock.now()
+    timers = {timer.name: timer.due_at for timer in db.session.scalars(select(Timer))}
+    for name, every in TIMETABLE.items():
+        if name not in timers:
+            try:
+                with transaction() as session:
+                    session.execute(insert(Timer).values(name=name, due_at=at + min(every, timedelta(seconds=5))))
+            except IntegrityError:
+                continue  # another scheduler set it
+        elif timers[name] <= at:
+            _fire(name, timers[name], every)
+    db.session.rollback()
+
+
+def _fire(name: str, due_at: object, every: timedelta) -> None:
+    with transaction() as session:
+        moved = session.execute(update(Timer).where(Timer.name == name, Timer.due_at == due_at)
+                                .values(due_at=clock.now() + every).returning(Timer.name)).first()
+        live = session.scalars(select(Job.id).where(Job.name == name, Job.state.in_(("waiting", "running"))).limit(1)).first()
+        if moved and live is None:
+            jobs.schedule(name, 0)
+
+
+def beat() -> None:
+    """One turn: timers, then the doorbell for every due job the queue may not know of."""
+    app = application()
+    set_timers()
+    queue = app.extensions["queue"]
+    try:
+        app.extensions["redis"].set(HEARTBEAT_KEY, clock.now().isoformat(), ex=15)
+        if queue.count < QUEUE_FULL:
+            jobs.ring(jobs.due())
+    except RedisError as error:
+        log.warning("the broker cannot be reached, due jobs wait: %s", error)
+    finally:
+        db.session.rollback()
+
+
+def main() -> None:
+    """Beat until told to stop. A database that is away is waited for, not died of."""
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    with application().app_context():
+        while not stop.wait(BEAT):
+            try:
+                beat()
+            except OperationalError as error:
+                db.session.rollback()
+                log.warning("the database cannot be reached: %s", error)
+            db.session.remove()

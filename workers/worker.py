@@ -1,0 +1,30 @@
+"""The RQ worker: one queue per process, JSON only, the application loaded once before the forks."""
+
+from __future__ import annotations
+
+from rq import Worker
+from rq.serializers import JSONSerializer
+
+from app.extensions import db
+from workers.runtime import application
+
+
+class PortalWorker(Worker):
+    """A forked child must not share its parent's database connections."""
+
+    def main_work_horse(self, *args: object, **kwargs: object) -> None:
+        with application().app_context():
+            db.engine.dispose(close=False)
+        super().main_work_horse(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Work until told to stop. Short time-outs, so that a killed worker is noticed within a minute."""
+    app = application()
+    import workers.jobs  # noqa: F401  # loaded before the forks: each child then starts at once
+
+    worker = PortalWorker([app.extensions["queue"]], connection=app.extensions["redis"], serializer=JSONSerializer,
+                          worker_ttl=30, job_monitoring_interval=2)
+    worker.work(logging_level="WARNING", with_scheduler=False)
+
+
