@@ -1,0 +1,107 @@
+"""Pictures that people bring, made harmless: decoded within bounds, turned upright, drawn onto a new canvas, encoded
+again.
+
+EXIF (with the place it was taken), comments and whatever was appended to the file do not survive.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image
+
+from app.documents.faults import PictureFault
+from app.documents.kinds import kind_of
+
+MAX_BYTES = 2 * 1024 * 1024
+MAX_PIXELS = 25_000_000
+# Pillow's own bound, set once for the process: its warning (one bound exceeded) counts as much as its error (twice the
+# bound).
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class CleanPicture:
+    """A baseline JPEG of our own making; width and height in pixels, upright."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+def clean_jpeg(
+    data: bytes, *, max_bytes: int = MAX_BYTES, min_side: int = 100, max_side: int = 2000, quality: int = 88
+) -> CleanPicture:
+    """Read a JPEG (MPO of phones too) from outside and encode it anew.
+
+    `max_bytes` bounds the input; the shorter side must have `min_side` pixels; a longer side above `max_side` is scaled
+    down. Takes about 2 ms for a portrait, 60 ms for 12 megapixels. Raises `PictureFault` (see there for the codes).
+    """
+    if len(data) > max_bytes:
+        raise PictureFault("too_big", size=len(data), limit=max_bytes)
+    kind = kind_of(data)
+    if kind != "jpeg":
+        raise PictureFault("not_jpeg", kind=kind)
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG", "MPO"]) as image:
+            _check_size(image, min_side)
+            image.draft("RGB", (max_side, max_side))
+            return _redrawn(image, _orientation(image), max_side, quality)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PictureFault("too_many_pixels", width=0, height=0, limit=MAX_PIXELS) from None
+    except PictureFault:
+        raise
+    except Exception as error:
+        # Pillow lets IndexError, struct.error, TypeError and others through for files made to confuse it.
+        raise PictureFault("damaged") from error
+
+
+def thumbnail(data: bytes, side: int) -> bytes:
+    """A small JPEG of a picture that `clean_jpeg` made; the longer side has at most `side` pixels. Raises
+    `PictureFault`."""
+    return clean_jpeg(data, max_bytes=64 * 1024 * 1024, min_side=1, max_side=side, quality=82).data
+
+
+def _check_size(image: Image.Image, min_side: int) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise PictureFault("too_many_pixels", width=width, height=height, limit=MAX_PIXELS)
+    if min(width, height) < min_side:
+        raise PictureFault("too_small", width=width, height=height, limit=min_side)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1 where there is none or the block is broken, which is no reason to refuse the picture."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _redrawn(image: Image.Image, orientation: int, max_side: int, quality: int) -> CleanPicture:
+    picture = image.convert("RGB")
+    if max(picture.size) > max_side:
+        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
+    # A new canvas: `save` of the picture itself would carry its comment along.
+    canvas = Image.new("RGB", picture.size)
+    canvas.paste(picture)
+    out = io.BytesIO()
+    canvas.save(out, "JPEG", quality=quality, optimize=True)
+    return CleanPicture(out.getvalue(), canvas.width, canvas.height)
