@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from app.gateways.errors import GatewayError, MissingObject
 
 if TYPE_CHECKING:
-    from obstore.store import LocalStore, S3Store
+    from obstore.store import LocalStore, S3Config, S3Store
 
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 TIMEOUT = timedelta(seconds=30)
@@ -102,7 +102,7 @@ class Storage:
 
         parts = urlsplit(self._url)
         options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        config: dict[str, Any] = {"region": options.get("region", "us-east-1")}
+        config: S3Config = {"region": options.get("region", "us-east-1")}
         if "endpoint" in options:
             config["endpoint"] = options["endpoint"]
         if parts.username and parts.password:

@@ -1,0 +1,243 @@
+"""Stand-in of Alipay's gateway: page pay, query, close, refund, refund query, signed notifications (open platform, RSA2)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from standins.faults import Faults
+from standins.notifications import Notifier
+from standins.rsa import Signer
+from standins.state import State, from_shanghai, shanghai_text
+from standins.trades import PAID, WAITING, PageOrder, Refused, Trades, fen, refunded, yuan
+
+RETURN_WAIT_S = 1.5
+
+
+class Gateway:
+    """The answers to signed requests, one method each."""
+
+    def __init__(self, state: State, values: Mapping[str, str], keys: Mapping[str, Path]) -> None:
+        self.state = state
+        self.app_id, self.seller_id = values["alipay_app_id"], values["alipay_seller_id"]
+        self.signer = Signer(keys)
+        self.trades = Trades(state)
+        self.notifier = Notifier(state, self.signer, self.app_id, self.seller_id)
+        self.faults = Faults("alipay", state)
+        self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "alipay.trade.query": self.query, "alipay.trade.close": self.close, "alipay.trade.refund": self.refund,
+            "alipay.trade.fastpay.refund.query": self.refund_query,
+        }
+
+    def why_refused(self, fields: Mapping[str, str]) -> tuple[str, str] | None:
+        """Sub-code and text of a request that is not to be served at all."""
+        if fields.get("app_id") != self.app_id:
+            return "isv.invalid-app-id", "无效的AppID参数"
+        if fields.get("sign_type") != "RSA2" or not self.signer.is_merchants(fields):
+            return "isv.invalid-signature", "无效签名"
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", fields.get("timestamp", "")):
+            return "isv.invalid-timestamp", "非法的时间戳参数"
+        return None
+
+    def answer(self, fields: Mapping[str, str]) -> Response:
+        """The signed JSON answer of a server-side method."""
+        method = fields.get("method", "")
+        return self.faults.around(lambda fault: self._reply(method, self._content(method, fields, fault), fault))
+
+    def _content(self, method: str, fields: Mapping[str, str], fault: str) -> dict[str, Any]:
+        refusal = self.why_refused(fields)
+        if refusal is not None:
+            return {"code": "40002", "msg": "Invalid Arguments", "sub_code": refusal[0], "sub_msg": refusal[1]}
+        if fault == "error":
+            return {"code": "20000", "msg": "Service Currently Unavailable", "sub_code": "aop.ACQ.SYSTEM_ERROR",
+                    "sub_msg": "系统错误"}
+        if method not in self.methods:
+            return {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-method", "sub_msg": "不存在的方法名"}
+        try:
+            return {"code": "10000", "msg": "Success", **self.methods[method](json.loads(fields["biz_content"]))}
+        except Refused as error:
+            return {"code": "40004", "msg": "Business Failed", "sub_code": error.code, "sub_msg": error.text}
+        except (ValueError, KeyError):
+            return {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-parameter", "sub_msg": "参数无效"}
+
+    def _reply(self, method: str, content: dict[str, Any], fault: str) -> Response:
+        # What is signed is the text of the object exactly as it stands in the body.
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        sign = self.signer.sign(text + " " if fault == "bad_signature" else text)
+        tail = "" if fault == "unsigned" else f',"sign":"{sign}"'
+        name = method.replace(".", "_") + "_response"
+        return Response(f'{{"{name}":{text}{tail}}}', mimetype="application/json")
+
+    def query(self, content: dict[str, Any]) -> dict[str, Any]:
+        trade = self.trades.find(content["out_trade_no"])
+        answer = self._brief(trade) | {
+            "trade_status": trade["status"], "total_amount": yuan(trade["amount_fen"]), "subject": trade["subject"],
+            "buyer_logon_id": "yan***@example.com", "point_amount": "0.00",
+        }
+        if trade["gmt_payment"]:
+            answer |= {"send_pay_date": trade["gmt_payment"], "buyer_pay_amount": yuan(trade["amount_fen"])}
+        return answer
+
+    def close(self, content: dict[str, Any]) -> dict[str, Any]:
+        return self._brief(self.trades.close(content["out_trade_no"]))
+
+    def refund(self, content: dict[str, Any]) -> dict[str, Any]:
+        amount, request_no = fen(content["refund_amount"]), content.get("out_request_no", "")
+        trade, moved = self.trades.refund(content["out_trade_no"], amount, request_no)
+        return self._brief(trade) | {
+            "fund_change": "Y" if moved else "N", "refund_fee": yuan(refunded(trade)),
+            "gmt_refund_pay": shanghai_text(self.state.now()),
+        }
+
+    def refund_query(self, content: dict[str, Any]) -> dict[str, Any]:
+        trade = self.trades.find(content["out_trade_no"])
+        amount = trade["refunds"].get(content["out_request_no"])
+        if amount is None:
+            return {}  # Alipay answers success without a refund status when it knows of no such refund
+        return self._brief(trade) | {
+            "out_request_no": content["out_request_no"], "refund_amount": yuan(amount), "refund_status": "REFUND_SUCCESS",
+            "total_amount": yuan(trade["amount_fen"]),
+        }
+
+    @staticmethod
+    def _brief(trade: dict[str, Any]) -> dict[str, Any]:
+        return {"out_trade_no": trade["order_no"], "trade_no": trade["trade_no"]}
+
+    def page_order(self, fields: Mapping[str, str]) -> PageOrder:
+        """The order in a page-pay request. Raises `Refused`."""
+        try:
+            content = json.loads(fields["biz_content"])
+            order_no, subject = str(content["out_trade_no"]), str(content["subject"])
+            if content["product_code"] != "FAST_INSTANT_TRADE_PAY" or not 1 <= len(order_no) <= 64 or not subject:
+                raise Refused("ACQ.INVALID_PARAMETER")
+            expire = str(content.get("time_expire", ""))
+            if expire:
+                from_shanghai(expire)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused("ACQ.INVALID_PARAMETER") from error
+        return PageOrder(
+            order_no, fen(content["total_amount"]), subject, expire, fields.get("return_url", ""),
+            fields.get("notify_url", ""),
+        )
+
+    def return_address(self, trade: dict[str, Any]) -> str:
+        """Where the buyer is sent after paying, with signed parameters (which prove nothing: the notification does)."""
+        fields = {
+            "charset": "utf-8", "out_trade_no": trade["order_no"], "method": "alipay.trade.page.pay.return",
+            "total_amount": yuan(trade["amount_fen"]), "trade_no": trade["trade_no"], "auth_app_id": self.app_id,
+            "version": "1.0", "app_id": self.app_id, "sign_type": "RSA2", "seller_id": self.seller_id,
+            "timestamp": shanghai_text(self.state.now()),
+        }
+        joint = "&" if "?" in trade["return_url"] else "?"
+        return trade["return_url"] + joint + urlencode(self.signer.signed(fields, with_type=False))
+
+
+def make_blueprint(state: State, values: Mapping[str, str], keys: Mapping[str, Path]) -> Blueprint:
+    """The routes below /alipay."""
+    gateway = Gateway(state, values, keys)
+    pages = Blueprint("alipay", __name__, url_prefix="/alipay")
+
+    @pages.route("/gateway.do", methods=["GET", "POST"])
+    def gateway_do() -> BaseResponse:
+        fields = {**request.args.to_dict(), **request.form.to_dict()}
+        if fields.get("method") != "alipay.trade.page.pay":
+            return gateway.answer(fields)
+        return _open_page(gateway, fields)
+
+    @pages.post("/pay/<token>")
+    def pay(token: str) -> BaseResponse:
+        try:
+            trade = gateway.trades.by_token(token)
+            trade = gateway.trades.pay(trade["order_no"])
+        except Refused as error:
+            return _page("alipay_refused.html", 409, code=error.code, text=error.text)
+        gateway.notifier.wait(gateway.notifier.queue(trade), RETURN_WAIT_S)
+        if not trade["return_url"]:
+            return _page("alipay_pay.html", 200, trade=trade, amount=yuan(trade["amount_fen"]), left=0, back="")
+        return redirect(gateway.return_address(trade), 303)
+
+    @pages.get("/")
+    def trades() -> BaseResponse:
+        rows = [gateway.trades.find(trade["order_no"]) for trade in state.all("trade", newest=200)]
+        return _page("alipay_trades.html", 200, trades=rows, yuan=yuan, refunded=refunded)
+
+    _add_control(pages, gateway)
+    return pages
+
+
+def _open_page(gateway: Gateway, fields: Mapping[str, str]) -> BaseResponse:
+    refusal = gateway.why_refused(fields)
+    if refusal is not None:
+        return _page("alipay_refused.html", 400, code=refusal[0], text=refusal[1])
+    try:
+        trade = gateway.trades.open(gateway.page_order(fields))
+    except Refused as error:
+        return _page("alipay_refused.html", 400, code=error.code, text=error.text)
+    left = 0
+    if trade["status"] == WAITING and trade["time_expire"]:
+        left = max(0, int((from_shanghai(trade["time_expire"]) - gateway.state.now()).total_seconds()))
+    back = gateway.return_address(trade) if trade["status"] == PAID and trade["return_url"] else trade["return_url"]
+    return _page("alipay_pay.html", 200, trade=trade, amount=yuan(trade["amount_fen"]), left=left, back=back)
+
+
+def _page(template: str, status: int, **values: Any) -> Response:
+    return Response(render_template(template, **values), status, mimetype="text/html")
+
+
+def _add_control(pages: Blueprint, gateway: Gateway) -> None:
+    """Ways for tests to look and to meddle (docs/gateways.md)."""
+    state, trades, notifier = gateway.state, gateway.trades, gateway.notifier
+
+    @pages.errorhandler(Refused)
+    def refused(error: Refused) -> tuple[Response, int]:
+        return jsonify(code=error.code, message=error.text), 409
+
+    @pages.get("/_control/trades")
+    def control_trades() -> Response:
+        return jsonify([trades.find(trade["order_no"]) for trade in state.all("trade")])
+
+    @pages.get("/_control/notifications")
+    def control_notifications() -> Response:
+        return jsonify(state.all("notification"))
+
+    @pages.post("/_control/pay")
+    def control_pay() -> Response:
+        """Pay an opened trade: order_no; paid_at (ISO, aware); even_if_late; notify (true unless said otherwise)."""
+        wish = request.get_json()
+        at = datetime.fromisoformat(wish["paid_at"]) if wish.get("paid_at") else None
+        trade = trades.pay(wish["order_no"], at=at, even_if_late=bool(wish.get("even_if_late")))
+        if wish.get("notify", True):
+            notifier.queue(trade)
+        return jsonify(trade)
+
+    @pages.post("/_control/finish")
+    def control_finish() -> Response:
+        return jsonify(trades.finish(request.get_json()["order_no"]))
+
+    @pages.post("/_control/form")
+    def control_form() -> Response:
+        """A signed notification as the form that would be posted: order_no, fields (before signing), tamper (after)."""
+        wish = request.get_json()
+        trade = trades.find(wish["order_no"])
+        return jsonify(notifier.form(trade, wish.get("fields") or {}, wish.get("tamper") or {}))
+
+    @pages.post("/_control/notify")
+    def control_notify() -> Response:
+        """Post a notification now and give the answers: as `form`, and `times`, `url`, `same` (one notify_id for all)."""
+        wish = request.get_json()
+        trade = trades.find(wish["order_no"])
+        answers = []
+        form = notifier.form(trade, wish.get("fields") or {}, wish.get("tamper") or {})
+        for _ in range(int(wish.get("times", 1))):
+            answers.append(notifier.post(wish.get("url") or trade["notify_url"], form))
+            if not wish.get("same", True):
+                form = notifier.form(trade, wish.get("fields") or {}, wish.get("tamper") or {})
+        return jsonify(answers)
