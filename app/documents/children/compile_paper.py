@@ -1,0 +1,23 @@
+"""argv: memory in MB, seconds of processor time, a directory with main.typ, its data and fonts/. stdout: the PDF.
+
+A template that does not compile ends with the compiler's words on stderr and exit code 3.
+"""
+
+import resource
+import sys
+
+memory_mb, seconds, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+# Typst works on all processors at once: their seconds add up.
+resource.setrlimit(resource.RLIMIT_CPU, (seconds * 8, seconds * 8))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+import typst  # noqa: E402  (the limits come first)
+
+fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[directory + "/fonts"])
+try:
+    pdf = typst.compile(directory + "/main.typ", root=directory, font_paths=fonts, format="pdf")
+except typst.TypstError as error:
+    print(error.diagnostic or error.message, file=sys.stderr)
+    sys.exit(3)
+sys.stdout.buffer.write(pdf)
