@@ -52,7 +52,7 @@ def bill(state: State, values: Mapping[str, str], order: Any) -> dict[str, Any]:
         serial = now.strftime("%y%m%d%H%M%S") + f"{secrets.randbelow(10**8):08d}"
         state.put("invoice", serial, {
             "serial": serial, "order": order, "number": "25337000" + f"{secrets.randbelow(10**12):012d}",
-            "requested": now.isoformat(), "fails": str(settings.get("fail_with", "")), "secret": secrets.token_urlsafe(16),
+            "requested": now.isoformat(), "fails": str(settings.get("fail_with", "")), "secret": secrets.token_hex(16),
         })
     return {"code": "E0000", "describe": "开票提交成功", "result": {"invoiceSerialNum": serial}}
 
