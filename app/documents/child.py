@@ -30,7 +30,9 @@ def run_child(script: str, arguments: list[str], payload: bytes, *, timeout: flo
     """
     command = [sys.executable, "-I", str(_SCRIPTS / f"{script}.py"), str(memory_mb), str(int(timeout) + 1), *arguments]
     try:
-        done = subprocess.run(command, input=payload, capture_output=True, timeout=timeout, env={"LANG": "C.UTF-8"})
+        done = subprocess.run(
+            command, input=payload, capture_output=True, timeout=timeout, check=False, env={"LANG": "C.UTF-8"}
+        )
     except subprocess.TimeoutExpired:
         raise ChildFailed("timeout", f"{timeout:g} s") from None
     if done.returncode != 0:

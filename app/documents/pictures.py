@@ -7,6 +7,7 @@ EXIF (with the place it was taken), comments and whatever was appended to the fi
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ def _orientation(image: Image.Image) -> int:
     """The EXIF orientation; 1 where there is none or the block is broken, which is no reason to refuse the picture."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:
+    except (ValueError, SyntaxError, TypeError, KeyError, IndexError, OSError, struct.error):
         return 1
     return value if isinstance(value, int) else 1
 

@@ -6,13 +6,14 @@ A template that does not compile ends with the compiler's words on stderr and ex
 import resource
 import sys
 
+import typst
+
 memory_mb, seconds, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 # Typst works on all processors at once: their seconds add up.
 resource.setrlimit(resource.RLIMIT_CPU, (seconds * 8, seconds * 8))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-import typst  # noqa: E402  (the limits come first)
 
 fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[directory + "/fonts"])
 try:

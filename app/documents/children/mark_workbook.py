@@ -11,17 +11,18 @@ import json
 import resource
 import sys
 
+from openpyxl import load_workbook
+from openpyxl.cell.cell import MergedCell
+from openpyxl.comments import Comment
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.hyperlink import Hyperlink
+
 memory_mb, seconds = (int(argument) for argument in sys.argv[1:3])
 resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-from openpyxl import load_workbook  # noqa: E402  (the limits come first)
-from openpyxl.cell.cell import MergedCell  # noqa: E402
-from openpyxl.comments import Comment  # noqa: E402
-from openpyxl.styles import Alignment, Font, PatternFill  # noqa: E402
-from openpyxl.utils import get_column_letter  # noqa: E402
-from openpyxl.worksheet.hyperlink import Hyperlink  # noqa: E402
 
 RED = PatternFill("solid", fgColor="FFC7CE")
 HEAD = PatternFill("solid", fgColor="9C0006")

@@ -10,12 +10,13 @@ import json
 import resource
 import sys
 
+import python_calamine as calamine
+
 memory_mb, seconds, max_rows, max_columns, max_sheets = (int(argument) for argument in sys.argv[1:6])
 resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-import python_calamine as calamine  # noqa: E402  (the limits come first)
 
 MAX_TEXT = 32_767  # the longest text Excel itself keeps in a cell
 MAX_ANSWER = 128 << 20
