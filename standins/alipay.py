@@ -137,7 +137,7 @@ class Gateway:
             "timestamp": shanghai_text(self.state.now()),
         }
         joint = "&" if "?" in trade["return_url"] else "?"
-        return trade["return_url"] + joint + urlencode(self.signer.signed(fields, with_type=False))
+        return f"{trade['return_url']}{joint}{urlencode(self.signer.signed(fields, with_type=False))}"
 
 
 def make_blueprint(state: State, values: Mapping[str, str], keys: Mapping[str, Path]) -> Blueprint:

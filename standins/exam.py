@@ -47,7 +47,7 @@ def problem(body: Any) -> str:
 
 
 def put_session(state: State, exam_no: str) -> Response:
-    body = request.get_json(silent=True)
+    body: Any = request.get_json(silent=True)
     wrong = problem(body)
     if wrong:
         return envelope(422, 1001, wrong)

@@ -30,7 +30,7 @@ def problem(body: Any, number: str) -> str:
 
 
 def put_certificate(state: State, number: str) -> Response:
-    body = request.get_json(silent=True)
+    body: Any = request.get_json(silent=True)
     wrong = problem(body, number)
     if wrong:
         return envelope(200, 1001, wrong)

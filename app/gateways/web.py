@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from app.gateways.errors import GatewayError
 
 TIMEOUT_S = 10.0
 LIMIT_BYTES = 20 * 1024 * 1024
+LOOPBACK = re.compile(r"https?://(127\.|localhost[:/]|\[::1\])")
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,20 @@ def _exchange(method: str, url: str, body: bytes | None, headers: dict[str, str]
 
     try:
         # Redirects are refused: none of these protocols has them, and a token must not follow one.
-        with requests.request(
-            method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
-        ) as response:
-            data = bytearray()
-            for chunk in response.iter_content(65536):
-                data += chunk
-                if len(data) > LIMIT_BYTES:
-                    raise GatewayError(f"{method} {_plain(url)}: answer larger than {LIMIT_BYTES} bytes", permanent=False)
-            return response.status_code, bytes(data)
+        with requests.Session() as session:
+            session.trust_env = not LOOPBACK.match(url)  # a proxy of the environment is not for this machine itself
+            with session.request(
+                method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+            ) as response:
+                data = bytearray()
+                for chunk in response.iter_content(65536):
+                    data += chunk
+                    if len(data) > LIMIT_BYTES:
+                        raise GatewayError(f"{method} {_plain(url)}: answer over {LIMIT_BYTES} bytes", permanent=False)
+                return response.status_code, bytes(data)
     except (requests.RequestException, OSError) as error:
-        raise GatewayError(f"{method} {_plain(url)}: {type(error).__name__}: {error}", permanent=False) from error
+        why = re.sub(r"\?\S*", "", str(error))[:200]  # without the query, which may carry keys
+        raise GatewayError(f"{method} {_plain(url)}: {type(error).__name__}: {why}", permanent=False) from error
 
 
 def _plain(url: str) -> str:
