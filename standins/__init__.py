@@ -6,6 +6,7 @@ misbehave (docs/gateways.md). They refuse to start in production. Nothing here i
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,6 +63,7 @@ def main(port: int, state_dir: Path, values: Mapping[str, str]) -> None:
     refuse_production()
     from werkzeug.serving import make_server
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the portal's own log is the one to read
     app = create_app(state_dir, values)
     make_server("127.0.0.1", port, app, threaded=True).serve_forever()
 

@@ -399,8 +399,9 @@ def test_a_silent_gateway_is_given_up_in_time(outside: RunningStandins) -> None:
 
 
 def test_a_gateway_that_is_not_there_is_passing_trouble(outside: RunningStandins) -> None:
-    with refused(permanent=False):
+    with refused(permanent=False) as caught:
         make_gateway(outside, alipay_gateway_url="http://127.0.0.1:9/gateway.do").query("P1")
+    assert "sign=" not in caught.value.detail
 
 
 def test_a_request_signed_with_another_key_or_for_another_app_is_refused(

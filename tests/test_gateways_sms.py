@@ -130,5 +130,7 @@ def test_a_silent_or_absent_service_is_passing(outside: RunningStandins) -> None
     outside.control("sms", "settings", {"next_answers": ["timeout"], "timeout_s": 3})
     for gateway in (make_gateway(outside, timeout=0.3), make_gateway(outside, sms_endpoint="http://127.0.0.1:9/sms")):
         with pytest.raises(GatewayError) as caught:
-            gateway.send(PHONE, TEMPLATE, {"code": "1"})
+            gateway.send(PHONE, TEMPLATE, {"code": "042137"})
         assert caught.value.permanent is False
+        assert PHONE not in caught.value.detail
+        assert "042137" not in caught.value.detail

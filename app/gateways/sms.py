@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.gateways.errors import GatewayError
+from app.gateways.web import plain_reason
 
 TIMEOUT_S = 8.0
 # Limits, an empty account and Aliyun's own trouble pass; every other isv.* code refuses this very message.
@@ -71,9 +72,9 @@ class AliyunSmsGateway:
             body = self._sdk.send_sms(request).body
         except TeaException as error:  # no connection, or an HTTP error: keys, signature, throttling
             code = str(getattr(error, "code", "") or "")
-            raise GatewayError(f"SMS: {code} {error}"[:300], permanent=False, code=code) from error
+            raise GatewayError(f"SMS: {code} {plain_reason(error)}", permanent=False, code=code) from error
         except (OSError, ValueError, AttributeError, TypeError) as error:  # an answer the SDK could not read
-            raise GatewayError(f"SMS: {type(error).__name__}: {error}"[:300], permanent=False) from error
+            raise GatewayError(f"SMS: {plain_reason(error)}", permanent=False) from error
         code = str(body.code or "")
         if code != "OK":
             permanent = code.startswith("isv.") and code not in PASSING

@@ -81,8 +81,12 @@ def _exchange(method: str, url: str, body: bytes | None, headers: dict[str, str]
                         raise GatewayError(f"{method} {_plain(url)}: answer over {LIMIT_BYTES} bytes", permanent=False)
                 return response.status_code, bytes(data)
     except (requests.RequestException, OSError) as error:
-        why = re.sub(r"\?\S*", "", str(error))[:200]  # without the query, which may carry keys
-        raise GatewayError(f"{method} {_plain(url)}: {type(error).__name__}: {why}", permanent=False) from error
+        raise GatewayError(f"{method} {_plain(url)}: {plain_reason(error)}", permanent=False) from error
+
+
+def plain_reason(error: Exception) -> str:
+    """What went wrong, without the query of any address in it: that may carry keys, phone numbers and codes."""
+    return f"{type(error).__name__}: {re.sub(r'[?][^ ]*', '', str(error))}"[:300]
 
 
 def _plain(url: str) -> str:
