@@ -24,6 +24,14 @@ class Invalid(PortalError):
         self.field = field
 
 
+class InvalidFields(PortalError):
+    """Several rules broken at once, each at its field: {field name: message}. Nested rows are named ``days-0-topic``."""
+
+    def __init__(self, fields: dict[str, object], message: object) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
 class NotFound(PortalError):
     """No such row for this person: it does not exist or is not theirs, and the answer does not say which."""
 

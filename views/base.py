@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from app import scope
 from app.actors import Actor
-from app.errors import Invalid, PortalError
+from app.errors import Invalid, InvalidFields, PortalError
 from app.security import current_actor
 
 Row = TypeVar("Row")
@@ -71,12 +71,33 @@ def said(message: str, category: str = "success") -> None:
 
 
 def put_error_on(form: FlaskForm, error: PortalError) -> None:
-    """Show a rule's message at the field it belongs to, else above the form."""
-    field = form._fields.get(getattr(error, "field", None) or "")
-    if field is not None:
-        field.errors = [*field.errors, str(error)]
+    """Show each rule's message at the field it belongs to, else above the form."""
+    if isinstance(error, InvalidFields):
+        for name, message in error.fields.items():
+            _put(form, name, str(message))
     else:
-        form.form_errors = [*form.form_errors, str(error)]
+        _put(form, getattr(error, "field", None), str(error))
+
+
+def _put(form: FlaskForm, name: str | None, message: str) -> None:
+    field = _field(form, name) if name else None
+    if field is not None:
+        field.errors = [*field.errors, message]
+    else:
+        form.form_errors = [*form.form_errors, message]
+
+
+def _field(form: Any, name: str) -> Any:
+    """A field by its name in the page, `days-0-topic` included."""
+    first, _dash, rest = name.partition("-")
+    found = form._fields.get(first)
+    while rest and found is not None:
+        part, _dash, rest = rest.partition("-")
+        if part.isdigit():
+            found = found.entries[int(part)] if int(part) < len(found.entries) else None
+        else:
+            found = getattr(found, "form", found)._fields.get(part)
+    return found
 
 
 def uploaded(name: str) -> tuple[str, bytes]:

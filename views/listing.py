@@ -19,12 +19,14 @@ BULK_LIMIT = 10_000
 
 @dataclass(frozen=True)
 class Filter:
-    """A choice above a list: `name` is the query argument, `choices` are (value, label), `clause` narrows by a value."""
+    """A choice above a list: `name` is the query argument, `choices` are (value, label), `clause` narrows by a value.
+    `default` is the choice of a list that was opened without one."""
 
     name: str
     label: Any
     choices: Sequence[tuple[str, Any]]
     clause: Callable[[str], Clause]
+    default: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Listing:
     @property
     def narrowed(self) -> bool:
         """Whether the person has searched or filtered; an empty list then says something else."""
-        return bool(self.values)
+        usual = {each.name: each.default for each in self.filters}
+        return any(value != usual.get(name, "") for name, value in self.values.items())
 
     def url(self, page: int) -> str:
         """This list with the same search, at another page."""
@@ -67,7 +70,7 @@ def _narrowed(statement: Select[Any], searches: Sequence[Search], filters: Seque
             values[search.name] = text
             statement = statement.where(search.clause(text))
     for each in filters:
-        value = given.get(each.name, "")
+        value = given.get(each.name, "") or each.default
         # A value that is no choice is ignored: a bookmarked link of another day still opens.
         if value and value in {choice for choice, _label in each.choices}:
             values[each.name] = value

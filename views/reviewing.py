@@ -1,0 +1,128 @@
+"""The authority's desk, once for everything that is reviewed: what waits, one row read in full, one or many decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from flask import request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import Select, true
+
+from app import scope, workflow
+from app.errors import Invalid, NotFound
+from views.base import PortalView, page, said
+from views.listing import Filter, Search, chosen_ids, listing
+from views.records import events_of
+
+REVIEWER_STEPS = ("accept", "approve", "reject")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a desk: its heading, and what a row shows in it."""
+
+    label: Any
+    value: Callable[[Any], Any]
+
+
+def _state_filter(model: Any) -> Filter:
+    """待办 is what still needs an act of the authority; it is what a desk opens with."""
+    def clause(value: str) -> Any:
+        if value == "all":
+            return true()
+        return model.review_state.in_(("submitted", "accepted")) if value == "waiting" else model.review_state == value
+
+    choices = (("waiting", _l("待办")), ("submitted", _l("待受理")), ("accepted", _l("待审核")),
+               ("approved", _l("已通过")), ("rejected", _l("未通过")), ("all", _l("全部")))
+    return Filter("state", _l("状态"), choices, clause, default="waiting")
+
+
+class ReviewDesk(PortalView):
+    """Base of the five desks. A subclass names its kind, its columns and the template that shows one row."""
+
+    kind: ClassVar[str]
+    title: ClassVar[Any]
+    columns: ClassVar[Sequence[Column]] = ()
+    show_template: ClassVar[str]
+    default_view = "list"
+
+    @property
+    def model(self) -> Any:
+        return workflow.SUBJECTS[self.kind].model
+
+    def searches(self) -> Sequence[Search]:
+        """The text searches of this desk."""
+        return ()
+
+    def filters(self) -> Sequence[Filter]:
+        """Filters besides the state."""
+        return ()
+
+    def options(self) -> Sequence[Any]:
+        """Eager loads of the list."""
+        return ()
+
+    def show_values(self, subject: Any) -> dict[str, Any]:
+        """What the show template needs besides the subject and its events."""
+        return {}
+
+    def _statement(self) -> Select[Any]:
+        return scope.visible(self.actor, self.model)
+
+    def _all_filters(self) -> tuple[Filter, ...]:
+        return (_state_filter(self.model), *self.filters())
+
+    @page("/", "list")
+    def list(self) -> Any:
+        rows = listing(self._statement(), order=(self.model.submitted_at, self.model.id), searches=self.searches(),
+                       filters=self._all_filters(), options=self.options())
+        return self.page("portal/reviews/desk.html", listing=rows, columns=self.columns, title=self.title,
+                         kind=self.kind, steps=[workflow.REVIEW[name] for name in REVIEWER_STEPS])
+
+    @page("/<int:subject_id>", "show")
+    def show(self, subject_id: int) -> Any:
+        subject = self.fetch(self.model, subject_id)
+        return self.page(self.show_template, subject=subject, title=str(subject), kind=self.kind,
+                         events=events_of(self.kind, subject_id), steps=workflow.steps_open_to(self.actor, subject),
+                         **self.show_values(subject))
+
+    @page("/<int:subject_id>/step", "review", ("POST",))
+    def step(self, subject_id: int) -> Any:
+        subject = self.fetch(self.model, subject_id)
+        name = _known_step()
+        workflow.take_step(subject, name, actor=self.actor, remark=request.form.get("remark", ""))
+        said(_("“%(name)s”：%(step)s完成。", name=str(subject), step=workflow.REVIEW[name].label))
+        return self.to("show", subject_id=subject_id)
+
+    @page("/bulk", "review", ("POST",))
+    def bulk(self) -> Any:
+        name = _known_step()
+        ids = chosen_ids(self._statement(), searches=self.searches(), filters=self._all_filters())
+        if not ids:
+            raise Invalid(_("请先勾选要处理的记录。"))
+        outcome = workflow.take_steps(self.kind, ids, name, actor=self.actor, remark=request.form.get("remark", ""))
+        _tell(self.model, self.actor, name, outcome)
+        return self.to("list")
+
+
+def _known_step() -> str:
+    name = request.form.get("step", "")
+    if name not in REVIEWER_STEPS:
+        raise NotFound("")
+    return name
+
+
+def _tell(model: Any, actor: Any, name: str, outcome: workflow.Outcome) -> None:
+    """How many went through, and the names of those that did not."""
+    step = workflow.REVIEW[name]
+    if outcome.moved:
+        said(_("%(step)s：已处理 %(n)s 项。", step=step.label, n=len(outcome.moved)))
+    if outcome.left:
+        names = "、".join(str(row) for row in scope.fetch_many(actor, model, outcome.left[:10]))
+        more = _(" 等") if len(outcome.left) > 10 else ""
+        said(_("%(n)s 项当前状态不能%(step)s，未处理：%(names)s%(more)s。", n=len(outcome.left), step=step.label,
+               names=names, more=more), "warning")
+
