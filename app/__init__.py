@@ -58,7 +58,7 @@ def _engine_options(settings: Settings) -> dict[str, Any]:
 def _add_views(app: Flask) -> None:
     """FAB with the portal's security manager, the pages, and the operator's console."""
     import views
-    from app.security import PortalSecurity
+    from app.security import PortalSecurity, guard
     from views.accounts import LoginView
     from views.home import Home
 
@@ -66,7 +66,7 @@ def _add_views(app: Flask) -> None:
     appbuilder = AppBuilder(security_manager_class=PortalSecurity, indexview=Home)
     appbuilder.init_app(app, db.session)
     views.register(appbuilder)
-    app.extensions["appbuilder_instance"] = appbuilder
+    app.before_request(guard)
 
 
 def _add_answers(app: Flask) -> None:

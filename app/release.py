@@ -19,7 +19,7 @@ def release(settings: Settings) -> None:
         add_roles()
     app = create_app(settings, update_permissions=True)
     with app.app_context():
-        appbuilder = app.extensions["appbuilder_instance"]
+        appbuilder = app.extensions["appbuilder"]
         appbuilder.add_permissions(update_perms=True)
         sync_roles(appbuilder)
         load_dictionaries()

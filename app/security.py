@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from flask import g, has_request_context, request, session
+from flask import abort, g, has_request_context, redirect, request, session, url_for
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import (
     Permission, PermissionView, Role, ViewMenu, assoc_group_role, assoc_permissionview_role, assoc_user_group,
     assoc_user_role,
 )
 from flask_login import current_user
-from sqlalchemy import select, union
+from sqlalchemy import select, union, update
 from sqlalchemy.orm import joinedload
 
 from app.actors import VISITOR, Actor
@@ -20,6 +20,12 @@ from app.extensions import db
 from models import Account
 
 SESSION_VERSION = "account_version"
+
+
+# Screens of FAB that the portal has its own of, or that would go around them (a token API past the three tabs).
+CLOSED = frozenset(("SecurityApi", "ResetMyPasswordView", "UserInfoEditView", "UserStatsChartView", "MenuApi"))
+# Where a person with an issued password may still go.
+_BEFORE_NEW_PASSWORD = frozenset(("PasswordView", "LoginView", "LocaleView", "appbuilder"))
 
 
 class PortalSecurity(SecurityManager):
@@ -34,6 +40,13 @@ class PortalSecurity(SecurityManager):
         if account is not None and session.get(SESSION_VERSION) != account.session_version:
             return None
         return user
+
+    def reset_password(self, userid: int, password: str) -> None:
+        """A password set by an administrator ends that person's sessions, and must be changed at the next sign-in."""
+        super().reset_password(userid, password)
+        db.session.execute(update(Account).where(Account.user_id == userid).values(
+            session_version=Account.session_version + 1, must_change_password=True))
+        db.session.commit()
 
     def has_access(self, permission_name: str, view_name: str) -> bool:
         return (permission_name, view_name) in self._granted()
@@ -96,3 +109,15 @@ def current_actor() -> Actor:
     if account is not None:
         return actor_of(account, request.remote_addr or "")
     return replace(VISITOR, user_id=getattr(current_user, "id", None), address=request.remote_addr or "")
+
+
+def guard() -> Any:
+    """Before each request: closed screens are not there, and an issued password is changed before anything else (I1)."""
+    if request.blueprint in CLOSED:
+        abort(404)
+    if request.endpoint in (None, "static") or request.blueprint in _BEFORE_NEW_PASSWORD:
+        return None
+    account = current_account()
+    if account is not None and account.must_change_password:
+        return redirect(url_for("PasswordView.change"))
+    return None

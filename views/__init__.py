@@ -8,12 +8,28 @@ from typing import Any
 from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
-from views import accounts, files, jobs, records
+from views import accounts, enterprises, files, institutions, jobs, plans, records, registration
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
-MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = ()
+MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
+    ("Organisation", _l("单位信息"), "building", (
+        (enterprises.EnterpriseView, _l("企业"), "building"),
+        (institutions.FilingView, _l("机构备案"), "building"),
+    )),
+    ("Training", _l("培训"), "book", (
+        (plans.PlanView, _l("培训计划"), "book"),
+    )),
+    ("Review", _l("审核"), "check", (
+        (enterprises.EnterpriseReviewView, _l("企业审核"), "building"),
+        (plans.PlanReviewView, _l("培训计划审核"), "book"),
+        (institutions.InstitutionView, _l("培训机构管理"), "building"),
+    )),
+)
 
-PLAIN: tuple[Any, ...] = (accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView)
+PLAIN: tuple[Any, ...] = (
+    accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
+    registration.ResetView,
+)
 
 
 def register(appbuilder: AppBuilder) -> None:

@@ -28,7 +28,7 @@ class Column:
     value: Callable[[Any], Any]
 
 
-def _state_filter(model: Any) -> Filter:
+def _state_filter(model: Any, default: str) -> Filter:
     """待办 is what still needs an act of the authority; it is what a desk opens with."""
     def clause(value: str) -> Any:
         if value == "all":
@@ -37,7 +37,7 @@ def _state_filter(model: Any) -> Filter:
 
     choices = (("waiting", _l("待办")), ("submitted", _l("待受理")), ("accepted", _l("待审核")),
                ("approved", _l("已通过")), ("rejected", _l("未通过")), ("all", _l("全部")))
-    return Filter("state", _l("状态"), choices, clause, default="waiting")
+    return Filter("state", _l("状态"), choices, clause, default=default)
 
 
 class ReviewDesk(PortalView):
@@ -47,6 +47,9 @@ class ReviewDesk(PortalView):
     title: ClassVar[Any]
     columns: ClassVar[Sequence[Column]] = ()
     show_template: ClassVar[str]
+    list_template: ClassVar[str] = "portal/reviews/desk.html"
+    # What the desk opens with: what waits, unless a subclass is also a register of everything.
+    opens_with: ClassVar[str] = "waiting"
     default_view = "list"
 
     @property
@@ -73,13 +76,13 @@ class ReviewDesk(PortalView):
         return scope.visible(self.actor, self.model)
 
     def _all_filters(self) -> tuple[Filter, ...]:
-        return (_state_filter(self.model), *self.filters())
+        return (_state_filter(self.model, self.opens_with), *self.filters())
 
     @page("/", "list")
     def list(self) -> Any:
         rows = listing(self._statement(), order=(self.model.submitted_at, self.model.id), searches=self.searches(),
                        filters=self._all_filters(), options=self.options())
-        return self.page("portal/reviews/desk.html", listing=rows, columns=self.columns, title=self.title,
+        return self.page(self.list_template, listing=rows, columns=self.columns, title=self.title,
                          kind=self.kind, steps=[workflow.REVIEW[name] for name in REVIEWER_STEPS])
 
     @page("/<int:subject_id>", "show")
