@@ -62,7 +62,7 @@ def missing_glyphs(text: str) -> list[str]:
     """The characters of `text` that no font here can print, each once. To be asked when a name is entered, not when it
     is on paper."""
     known = _characters()
-    return [character for character in dict.fromkeys(text) if character.isprintable() and ord(character) not in known]
+    return [character for character in dict.fromkeys(text) if not character.isspace() and ord(character) not in known]
 
 
 def _candidates() -> list[Path]:

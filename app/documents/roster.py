@@ -88,7 +88,7 @@ def roster_template(
     for column, (heading, values) in enumerate(lists.items(), 1):
         _write_options(options, column, heading, values)
         letter = get_column_letter(column)
-        _offer(sheet, heading, f"='{OPTIONS_SHEET}'!${letter}$2:${letter}${len(values) + 1}")
+        _offer(sheet, heading, f"'{OPTIONS_SHEET}'!${letter}$2:${letter}${len(values) + 1}")
     options.freeze_panes = "A2"
     _expect_length(sheet, ID_NUMBER, 18, "居民身份证号须为 18 位。")
     _expect_length(sheet, PHONE, 11, "手机号须为 11 位。")

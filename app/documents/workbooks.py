@@ -11,7 +11,7 @@ from typing import Any
 
 from app.documents.child import ChildFailed, run_child
 from app.documents.faults import WorkbookFault
-from app.documents.guard import check_workbook
+from app.documents.guard import check_workbook, merged_cells
 from app.documents.tables import plain_workbook, write_summary, write_table
 
 __all__ = ["FAULT_SHEET", "Cell", "Fault", "Sheet", "mark_faults", "read_rows", "write_summary", "write_table"]
@@ -26,6 +26,7 @@ _MARK_AUTHOR = "培训管理平台"
 _READ_SECONDS, _READ_MEMORY_MB = 20.0, 1024
 _MARK_SECONDS, _MARK_MEMORY_MB = 90.0, 1536
 _MARK_MAX_ROWS, _MARK_MAX_COLUMNS = 20_000, 100
+_MARK_MAX_MERGED = 200_000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -84,7 +85,7 @@ def mark_faults(data: bytes, faults: Sequence[Fault], *, sheet: str | None = Non
     sheets = read_rows(data, max_rows=_MARK_MAX_ROWS, max_columns=_MARK_MAX_COLUMNS)
     marked = next((one for one in sheets if one.name == sheet), sheets[0] if sheets else Sheet("Sheet1", []))
     order = json.dumps(_mark_order(marked, faults, heading_row), ensure_ascii=False).encode()
-    if kind == "xlsx":
+    if kind == "xlsx" and merged_cells(data) <= _MARK_MAX_MERGED:
         try:
             return _mark(order, data)
         except ChildFailed:

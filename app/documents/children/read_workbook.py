@@ -50,12 +50,14 @@ def plain(value, sheet, row, column):
 
 
 def read(sheet):
-    if sheet.total_height > max_rows:
-        raise Fault("too_many_rows", found=sheet.total_height, limit=max_rows)
-    if sheet.total_width > max_columns:
-        raise Fault("too_many_columns", found=sheet.total_width, limit=max_columns)
-    if not sheet.total_height:
+    if sheet.end is None:
         return []
+    # Not total_height: that is 0 for a sheet whose only row is the first.
+    height, width = sheet.end[0] + 1, sheet.end[1] + 1
+    if height > max_rows:
+        raise Fault("too_many_rows", found=height, limit=max_rows)
+    if width > max_columns:
+        raise Fault("too_many_columns", found=width, limit=max_columns)
     rows = []
     for number, row in enumerate(sheet.to_python(skip_empty_area=False), 1):
         rows.append([plain(value, sheet.name, number, column) for column, value in enumerate(row, 1)])
