@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import current_app, has_request_context, request
+from flask import current_app, g, has_request_context, request
 from flask_appbuilder import Model
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -62,6 +62,21 @@ def after_commit(act: Callable[[], None]) -> None:
     db.session().info.setdefault("after_commit", []).append(act)
 
 
+def let_go() -> None:
+    """End the transaction this thread is reading in, before it asks the outside world: nobody waits for a lock that a slow
+    answer holds. Rows read before are read again when they are used. Not inside `transaction()`."""
+    session = db.session()
+    if session.info.get("depth", 0):
+        raise RuntimeError("the outside world is not asked inside a transaction")
+    session.rollback()
+
+
+def will_write() -> None:
+    """For the rare GET that writes (the way back from the pay page): from here on it takes the write lock first."""
+    g.writes = True
+    let_go()
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     """WAL, foreign keys, and honest transactions: pysqlite's own BEGIN comes too late to prevent lost updates.
 
@@ -77,7 +92,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        reading = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
+        reading = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS") and not g.get("writes")
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 

@@ -28,6 +28,7 @@ class Order(Model):
         CheckConstraint("state <> 'paid' OR (paid_at IS NOT NULL AND trade_no IS NOT NULL)", name="order_paid_evidence"),
         CheckConstraint("amount_fen = unit_fee_fen * people AND people > 0", name="order_amount"),
         Index("order_plan_state", "plan_id", "state"),
+        Index("order_asked", "state", "asked_at"),
     )
     id: Mapped[Id]
     number: Mapped[str] = mapped_column(String(32), unique=True)
@@ -45,6 +46,8 @@ class Order(Model):
     release_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     trade_no: Mapped[str | None] = mapped_column(String(64))
+    # When the gateway last answered about this order; an order that ended is asked about once more after its end.
+    asked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     batch: Mapped[ImportBatch] = relationship()
     plan: Mapped[TrainingPlan] = relationship()
     enterprise: Mapped[Enterprise] = relationship()
@@ -106,6 +109,8 @@ class Invoice(Model):
     number: Mapped[str | None] = mapped_column(String(64))
     file_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
     reason: Mapped[str] = mapped_column(String(200), default="")
+    # The platform takes an order number once: each new attempt after a failure goes out under a number of its own.
+    attempt: Mapped[int] = mapped_column(default=1)
     issued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     order: Mapped[Order] = relationship(back_populates="invoice")
     file: Mapped[StoredFile | None] = relationship()

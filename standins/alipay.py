@@ -91,6 +91,8 @@ class Gateway:
 
     def refund(self, content: dict[str, Any]) -> dict[str, Any]:
         amount, request_no = fen(content["refund_amount"]), content.get("out_request_no", "")
+        if content.get("trade_no") and content["trade_no"] != self.trades.find(content["out_trade_no"])["trade_no"]:
+            raise Refused("ACQ.TRADE_NOT_EXIST")
         trade, moved = self.trades.refund(content["out_trade_no"], amount, request_no)
         return self._brief(trade) | {
             "fund_change": "Y" if moved else "N", "refund_fee": yuan(refunded(trade)),

@@ -214,22 +214,24 @@ class AlipayGateway:
                 return
         self._demand_success(answer)
 
-    def refund(self, order_no: str, amount_fen: int, request_no: str, reason: str) -> None:
+    def refund(self, order_no: str, amount_fen: int, request_no: str, reason: str, *, trade_no: str = "") -> None:
         """Pay money back. Idempotent by `request_no`: sent again with the same number it moves no further money.
 
+        With `trade_no` only that very trade is refunded: never the money of another trade under the same order number.
         Returns once Alipay confirms the refund; raises `GatewayError` otherwise (passing: send it again).
         """
+        named = {"out_trade_no": order_no} | ({"trade_no": trade_no} if trade_no else {})
         answer = self._call(
-            "alipay.trade.refund", out_trade_no=order_no, refund_amount=yuan(amount_fen), out_request_no=request_no,
+            "alipay.trade.refund", **named, refund_amount=yuan(amount_fen), out_request_no=request_no,
             refund_reason=reason[:256],
         )
         self._demand_success(answer)
         if answer.get("fund_change") != "Y":
             # No money moved in this call: either an earlier call of the same number did it, or it is not done.
-            self._demand_refunded(order_no, amount_fen, request_no)
+            self._demand_refunded(order_no, amount_fen, request_no, named)
 
-    def _demand_refunded(self, order_no: str, amount_fen: int, request_no: str) -> None:
-        answer = self._call("alipay.trade.fastpay.refund.query", out_trade_no=order_no, out_request_no=request_no)
+    def _demand_refunded(self, order_no: str, amount_fen: int, request_no: str, named: Mapping[str, str]) -> None:
+        answer = self._call("alipay.trade.fastpay.refund.query", **named, out_request_no=request_no)
         self._demand_success(answer)
         if answer.get("refund_status") != "REFUND_SUCCESS":
             raise GatewayError(f"refund {request_no} of {order_no} is not done yet", permanent=False)

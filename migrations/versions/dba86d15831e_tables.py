@@ -1,8 +1,8 @@
 """tables
 
-Revision ID: 59698e8f6357
+Revision ID: dba86d15831e
 Revises: 
-Create Date: 2026-11-24 00:39:55.593692
+Create Date: 2026-11-24 00:57:11.945765
 
 """
 from alembic import op
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = '59698e8f6357'
+revision = 'dba86d15831e'
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -634,6 +634,7 @@ def upgrade():
     sa.Column('release_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('paid_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('trade_no', sa.String(length=64), nullable=True),
+    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint("state <> 'paid' OR (paid_at IS NOT NULL AND trade_no IS NOT NULL)", name='order_paid_evidence'),
     sa.CheckConstraint("state IN ('pending','paid','expired','cancelled')", name='order_state'),
     sa.CheckConstraint('amount_fen = unit_fee_fen * people AND people > 0', name='order_amount'),
@@ -649,6 +650,7 @@ def upgrade():
         batch_op.create_index(batch_op.f('ix_order__enterprise_id'), ['enterprise_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_order__institution_id'), ['institution_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_order__release_at'), ['release_at'], unique=False)
+        batch_op.create_index('order_asked', ['state', 'asked_at'], unique=False)
         batch_op.create_index('order_live_once', ['batch_id'], unique=True, sqlite_where=sa.text("state IN ('pending', 'paid')"), postgresql_where=sa.text("state IN ('pending', 'paid')"))
         batch_op.create_index('order_plan_state', ['plan_id', 'state'], unique=False)
 
@@ -749,6 +751,7 @@ def upgrade():
     sa.Column('number', sa.String(length=64), nullable=True),
     sa.Column('file_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('reason', sa.String(length=200), nullable=False),
+    sa.Column('attempt', sa.Integer(), nullable=False),
     sa.Column('issued_at', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint("state <> 'issued' OR (number IS NOT NULL AND file_id IS NOT NULL)", name='invoice_evidence'),
     sa.CheckConstraint("state IN ('waiting','requested','issued','failed')", name='invoice_state'),
@@ -908,6 +911,7 @@ def downgrade():
     with op.batch_alter_table('order_', schema=None) as batch_op:
         batch_op.drop_index('order_plan_state')
         batch_op.drop_index('order_live_once', sqlite_where=sa.text("state IN ('pending', 'paid')"), postgresql_where=sa.text("state IN ('pending', 'paid')"))
+        batch_op.drop_index('order_asked')
         batch_op.drop_index(batch_op.f('ix_order__release_at'))
         batch_op.drop_index(batch_op.f('ix_order__institution_id'))
         batch_op.drop_index(batch_op.f('ix_order__enterprise_id'))
