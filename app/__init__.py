@@ -60,12 +60,14 @@ def _add_views(app: Flask) -> None:
     import views
     from app.security import PortalSecurity, guard
     from views.accounts import LoginView
+    from views.console import register_console
     from views.home import Home
 
     PortalSecurity.authdbview = LoginView
     appbuilder = AppBuilder(security_manager_class=PortalSecurity, indexview=Home)
     appbuilder.init_app(app, db.session)
     views.register(appbuilder)
+    register_console(app)
     app.before_request(guard)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
-from views import accounts, enterprises, files, institutions, jobs, plans, records, registration
+from views import accounts, console, enterprises, files, institutions, jobs, plans, records, registration
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
 MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
@@ -23,6 +23,9 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (enterprises.EnterpriseReviewView, _l("企业审核"), "building"),
         (plans.PlanReviewView, _l("培训计划审核"), "book"),
         (institutions.InstitutionView, _l("培训机构管理"), "building"),
+    )),
+    ("Operation", _l("系统"), "gear", (
+        (console.ConsoleView, _l("控制台"), "gear"),
     )),
 )
 

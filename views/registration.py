@@ -102,7 +102,7 @@ class RegistrationView(PortalView):
 
     @public_page("/commitment-letter.pdf")
     def letter(self) -> Any:
-        return download(papers.render("commitment_letter", {"kind": "enterprise"}), "企业承诺书.pdf", PDF)
+        return download(papers.render("commitment_letter", {"province": _("浙江省"), "enterprise": "", "code": "", "authority": ""}), "企业承诺书.pdf", PDF)
 
 
 class ResetForm(FlaskForm):
