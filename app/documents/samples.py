@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import io
-import subprocess
 from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from app.documents.fonts import find_fonts
+
 
 @lru_cache
-def _font_path() -> str | None:
-    """A font of this machine that has Chinese; None where there is none (the sample then has boxes)."""
-    try:
-        found = subprocess.run(["fc-match", "-f", "%{file}", ":lang=zh-cn"], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    path = _font_path()
-    return ImageFont.truetype(path, size) if path else ImageFont.load_default(size)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(find_fonts().files[0], size)
 
 
 def _jpeg(image: Image.Image) -> bytes:
