@@ -8,6 +8,7 @@ from typing import Any
 from config import VERSION, Settings
 from flask import Flask, g, render_template, request
 from flask_appbuilder import AppBuilder
+from flask_babel import get_locale
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -110,5 +111,5 @@ def _add_answers(app: Flask) -> None:
     def frame() -> dict[str, Any]:
         from app.security import current_account
 
-        return {"account": current_account(), "version": VERSION,
+        return {"appbuilder": app.extensions["appbuilder"], "account": current_account(), "version": VERSION, "language": str(get_locale()),
                 "demo": app.extensions["settings"].mode == "demo"}

@@ -39,7 +39,8 @@ def register(appbuilder: AppBuilder) -> None:
     """Add every view to FAB, in the order of the menu."""
     for group, group_label, group_icon, entries in MENU:
         for view, label, icon in entries:
-            appbuilder.add_view(view, view.__name__, icon=icon, label=label, category=group,
+            # A name of its own: FAB keeps menu entries and views in one table and would take one for the other.
+            appbuilder.add_view(view, f"menu:{view.__name__}", icon=icon, label=label, category=group,
                                 category_icon=group_icon, category_label=group_label)
     for view in PLAIN:
         appbuilder.add_view_no_menu(view)

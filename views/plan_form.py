@@ -68,11 +68,12 @@ class PlanForm(FlaskForm):
 
     def offer(self, institution_id: int) -> None:
         """Fill every select with what this institution may choose: its own teachers, approved enterprises."""
-        occupations = [(row.id, f"{row.code} {row.name}") for row in db.session.scalars(
+        none = [(0, _l("请选择"))]
+        occupations = none + [(row.id, f"{row.code} {row.name}") for row in db.session.scalars(
             select(Occupation).where(Occupation.enabled).order_by(Occupation.position))]
-        levels = [(row.id, row.name) for row in db.session.scalars(
+        levels = none + [(row.id, row.name) for row in db.session.scalars(
             select(SkillLevel).where(SkillLevel.enabled).order_by(SkillLevel.position))]
-        teachers = [(row.id, f"{row.name}（{TEACHER_KINDS[row.kind]}）") for row in db.session.scalars(
+        teachers = none + [(row.id, f"{row.name}（{TEACHER_KINDS[row.kind]}）") for row in db.session.scalars(
             select(Teacher).where(Teacher.institution_id == institution_id, Teacher.enabled).order_by(Teacher.id))]
         self.enterprise_ids.choices = [(row.id, f"{row.name} {row.uscc}") for row in db.session.execute(
             select(Enterprise.id, Enterprise.name, Enterprise.uscc).where(Enterprise.review_state == "approved")
