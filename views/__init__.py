@@ -8,7 +8,9 @@ from typing import Any
 from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
-from views import accounts, console, enterprises, files, institutions, jobs, plans, records, registration
+from views import (
+    accounts, console, enterprises, files, institutions, jobs, orders, payments, plans, records, registration,
+)
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
 MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
@@ -18,6 +20,9 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     )),
     ("Training", _l("培训"), "book", (
         (plans.PlanView, _l("培训计划"), "book"),
+    )),
+    ("Orders", _l("报名与订单"), "cart", (
+        (orders.OrderView, _l("订单"), "cart"),
     )),
     ("Review", _l("审核"), "check", (
         (enterprises.EnterpriseReviewView, _l("企业审核"), "building"),
@@ -31,7 +36,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
-    registration.ResetView,
+    registration.ResetView, payments.AlipayView,
 )
 
 

@@ -1,0 +1,165 @@
+"""订单: the enterprise makes, pays and cancels; the institution reads those of its plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import redirect
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from app import clock, files, scope
+from app.errors import NotFound
+from app.extensions import db
+from app.operations import invoices, orders
+from app.presentation import day, moment, yuan
+from models import Enrolment, Enterprise, ImportBatch, Invoice, Order, Payment, TrainingPlan
+from views.base import PortalView, download, page, said
+from views.listing import Filter, Search, like, listing
+
+SHOWN_PEOPLE = 100
+DETAIL = (joinedload(Order.plan), joinedload(Order.enterprise), joinedload(Order.institution), selectinload(Order.invoice))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where something stands, for a person: a word, the tone of its badge, and a sentence."""
+
+    label: str
+    tone: str
+    words: str = ""
+
+
+def standing_of(order: Order) -> Standing:
+    """An order's state in plain words."""
+    if order.state == "pending" and order.payable:
+        return Standing(_("待支付"), "warn", _("请在 %(at)s 前完成支付，逾期不能支付，名额将被释放。", at=moment(order.expires_at)))
+    if order.state == "pending":
+        return Standing(_("核实中"), "info", _("支付时限已过，正在向支付平台核实。时限内已付款的，报名有效；未付款的，名额将被释放。"))
+    if order.state == "paid":
+        return Standing(_("已支付"), "ok", _("%(n)s 人已全部报名成功。", n=order.people))
+    kept = _("名额已释放。名单和照片仍保留在“报名”中，报名结束前可以重新生成订单。")
+    if order.state == "expired":
+        return Standing(_("已过期"), "neutral", kept)
+    return Standing(_("已取消"), "neutral", kept)
+
+
+def payment_words(payment: Payment) -> Standing:
+    """What became of money that arrived, told to who paid it."""
+    amount = yuan(payment.amount_fen)
+    words = {
+        "received": _("已收到付款 %(amount)s，正在处理。", amount=amount),
+        "applied": _("已收到付款 %(amount)s。", amount=amount),
+        "reseated": _("已收到付款 %(amount)s。%(reason)s", amount=amount, reason=payment.reason),
+        "refunding": _("收到付款 %(amount)s。%(reason)s退款正在办理，到账时间以支付宝为准。", amount=amount, reason=payment.reason),
+        "refunded": _("付款 %(amount)s 已于 %(at)s 原路退回。原因：%(reason)s", amount=amount, at=moment(payment.refunded_at),
+                      reason=payment.reason),
+        "unmatched": _("收到付款 %(amount)s，没有记入订单。%(reason)s", amount=amount, reason=payment.reason),
+    }
+    tones = {"refunding": "warn", "refunded": "warn", "unmatched": "bad", "received": "info"}
+    labels = {"received": _("处理中"), "applied": _("已入账"), "reseated": _("已入账"), "refunding": _("退款中"),
+              "refunded": _("已退款"), "unmatched": _("待核对")}
+    return Standing(labels[payment.state], tones.get(payment.state, "ok"), words[payment.state])
+
+
+def invoice_words(invoice: Invoice) -> Standing:
+    """How an invoice stands."""
+    words = {
+        "waiting": Standing(_("待开具"), "neutral", _("电子发票将于 %(day)s 开具，届时可在本页下载。", day=day(invoice.due_on))),
+        "requested": Standing(_("开具中"), "info", _("已提交开票平台，通常几分钟内完成。请稍后刷新本页。")),
+        "issued": Standing(_("已开具"), "ok", _("发票号码 %(number)s", number=invoice.number or "")),
+        "failed": Standing(_("开具失败"), "bad", _("开票平台未能开具：%(reason)s", reason=invoice.reason or _("未说明原因"))),
+    }
+    return words[invoice.state]
+
+
+def _state_filter() -> Filter:
+    """The words of the badges, not of the table: 核实中 is a pending order whose time to pay is over."""
+    def clause(value: str) -> Any:
+        open_, late = Order.state == "pending", Order.expires_at <= clock.now()
+        return {"pending": and_(open_, ~late), "checking": and_(open_, late)}.get(value, Order.state == value)
+
+    return Filter("state", _l("状态"), (("pending", _l("待支付")), ("checking", _l("核实中")), ("paid", _l("已支付")),
+                                      ("expired", _l("已过期")), ("cancelled", _l("已取消"))), clause)
+
+
+def _in_plan(text: str) -> Any:
+    return or_(like(Order.number, text), Order.plan_id.in_(select(TrainingPlan.id).where(like(TrainingPlan.name, text))))
+
+
+def _by_enterprise(text: str) -> Any:
+    return Order.enterprise_id.in_(select(Enterprise.id).where(like(Enterprise.name, text)))
+
+
+class OrderView(PortalView):
+    """Orders with what each needs next."""
+
+    route_base = "/orders"
+    default_view = "list"
+
+    @page("/", "list")
+    def list(self) -> Any:
+        searches = [Search("q", _l("订单号或计划名称"), _in_plan)]
+        if self.actor.is_institution:
+            searches.append(Search("enterprise", _l("企业名称"), _by_enterprise))
+        rows = listing(scope.visible(self.actor, Order), order=(Order.id.desc(),), searches=searches,
+                       filters=(_state_filter(),), options=DETAIL)
+        return self.page("portal/orders/list.html", listing=rows, standing_of=standing_of, invoice_words=invoice_words,
+                         title=_("订单"))
+
+    @page("/<int:order_id>", "show")
+    def show(self, order_id: int) -> Any:
+        order = self.fetch(Order, order_id, *DETAIL)
+        paid = db.session.scalars(scope.visible(self.actor, Payment).where(Payment.order_id == order_id).order_by(Payment.id)).all()
+        people = db.session.scalars(
+            scope.visible(self.actor, Enrolment).where(Enrolment.order_id == order_id).order_by(Enrolment.id)
+            .options(joinedload(Enrolment.occupation), joinedload(Enrolment.level)).limit(SHOWN_PEOPLE)).all()
+        return self.page("portal/orders/show.html", order=order, standing=standing_of(order), people=people,
+                         payments=[(each, payment_words(each)) for each in paid],
+                         invoice=order.invoice, invoice_standing=invoice_words(order.invoice) if order.invoice else None,
+                         title=_("订单 %(number)s", number=order.number))
+
+    @page("/add/<int:batch_id>", "add", ("POST",))
+    def add(self, batch_id: int) -> Any:
+        order = orders.create(self.fetch(ImportBatch, batch_id), actor=self.actor)
+        if order.payable:
+            said(_("订单已生成，名额已锁定。请在时限内完成支付。"))
+        return self.to("show", order_id=order.id)
+
+    @page("/<int:order_id>/pay", "pay")
+    def pay(self, order_id: int) -> Any:
+        """On to the pay page. A plain link: it changes nothing here."""
+        return redirect(orders.pay_url(self.fetch(Order, order_id, joinedload(Order.plan))), 303)
+
+    @page("/<int:order_id>/check", "pay", ("POST",))
+    def check(self, order_id: int) -> Any:
+        """已付款，查询结果: the gateway is asked now."""
+        orders.look(self.fetch(Order, order_id))
+        if self.fetch(Order, order_id).state == "pending":
+            said(_("支付平台还没有这笔订单的付款记录。若刚刚付款，请稍等片刻再查询。"), "info")
+        return self.to("show", order_id=order_id)
+
+    @page("/<int:order_id>/cancel", "cancel", ("POST",))
+    def cancel(self, order_id: int) -> Any:
+        orders.cancel(self.fetch(Order, order_id), actor=self.actor)
+        said(_("订单已取消，名额已释放。名单仍保留，可以重新生成订单。"))
+        return self.to("show", order_id=order_id)
+
+    @page("/<int:order_id>/invoice", "download")
+    def invoice(self, order_id: int) -> Any:
+        found = self.fetch(Order, order_id, selectinload(Order.invoice).joinedload(Invoice.file)).invoice
+        if found is None or found.file is None:
+            raise NotFound(_("这笔订单的电子发票还没有开具。"))
+        return download(files.read(found.file), found.file.name, found.file.content_type)
+
+    @page("/<int:order_id>/invoice/again", "download", ("POST",))
+    def invoice_again(self, order_id: int) -> Any:
+        found = self.fetch(Order, order_id, selectinload(Order.invoice)).invoice
+        if found is None:
+            raise NotFound("")
+        invoices.try_again(found, actor=self.actor)
+        said(_("已重新申请开具，请稍后刷新本页。"))
+        return self.to("show", order_id=order_id)
