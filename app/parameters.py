@@ -13,6 +13,7 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "order_minutes": ("60", _l("订单支付时限（分钟）")),
     "release_minutes": ("2", _l("到期后释放名额前的等待（分钟），用于向支付平台核实")),
     "room_size": ("30", _l("每个考场人数上限")),
+    "resit": ("1", _l("缺考、不合格人员可参加同一培训计划的下一次考核（1 允许，0 不允许）")),
     "pass_theory": ("60", _l("理论成绩合格分")),
     "pass_practice": ("60", _l("实操成绩合格分")),
     "certificate_number": ("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}", _l("证书编号规则")),

@@ -1,0 +1,279 @@
+"""Exam plans: who sits when and where, the way to the authority, and the online exam (I21–I24, C7, C9, C16)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from app import audit, clock, parameters, presentation, scope, workflow
+from app.actors import Actor
+from app.errors import Conflict, Forbidden, Invalid, InvalidFields, NotFound, PortalError
+from app.extensions import db, gateways, let_go, transaction
+from app.gateways.errors import GatewayError
+from app.gateways.exam import Candidate
+from app.operations import seats
+from app.operations.seating import Room, allocate
+from models import (
+    Enrolment, ExamPlan, ExamRoom, Occupation, PlanOccupation, ScoreReport, Sitting, SkillLevel, TrainingPlan,
+)
+
+LONGEST = timedelta(days=7)
+MOST_EXAMS = 99
+log = logging.getLogger("portal.exams")
+
+
+@dataclass(frozen=True)
+class ExamDraft:
+    """An exam plan as typed: moments aware, and the enrolments that are to sit it."""
+
+    place: str
+    starts_at: datetime
+    ends_at: datetime
+    enrolment_ids: list[int] = field(default_factory=list)
+
+
+def _may_sit(exam_id: int | None) -> ColumnElement[bool]:
+    """Attended, and neither passed nor bound by another exam plan (C16).
+
+    Another exam binds a person until its scores are approved; then who failed or was away may sit again, where the
+    parameter ``resit`` allows it. `exam_id` is the exam being arranged, which does not bind its own people.
+    """
+    other = aliased(Sitting)
+    report = aliased(ScoreReport)
+    final = exists(select(report.id).where(report.exam_plan_id == other.exam_plan_id, report.review_state == "approved"))
+    free = and_(other.result.in_(("failed", "absent")), final) if parameters.number("resit") else None
+    elsewhere = other.enrolment_id == Enrolment.id
+    if exam_id is not None:
+        elsewhere = and_(elsewhere, other.exam_plan_id != exam_id)
+    bound = exists(select(other.id).where(elsewhere if free is None else and_(elsewhere, or_(other.result.is_(None), ~free))))
+    return and_(Enrolment.state == "enrolled", Enrolment.attendance == "full", ~bound)
+
+
+def candidates(plan: TrainingPlan, exam: ExamPlan | None = None, *options: Any) -> list[Enrolment]:
+    """Who may sit an exam of this plan: occupation by occupation in plan order, in enrolment order within each (C7)."""
+    order = (select(PlanOccupation.occupation_id, func.min(PlanOccupation.position).label("position"))
+             .where(PlanOccupation.plan_id == plan.id).group_by(PlanOccupation.occupation_id).subquery())
+    return list(db.session.scalars(
+        select(Enrolment).outerjoin(order, order.c.occupation_id == Enrolment.occupation_id)
+        .where(Enrolment.plan_id == plan.id, _may_sit(exam.id if exam else None))
+        .order_by(func.coalesce(order.c.position, 10_000), Enrolment.occupation_id, Enrolment.id).options(*options)))
+
+
+def plans_to_examine(*, actor: Actor) -> list[tuple[TrainingPlan, int]]:
+    """The institution's attended plans (I21) that still have people to examine, and how many each."""
+    waiting = (select(func.count(Enrolment.id)).where(Enrolment.plan_id == TrainingPlan.id, _may_sit(None))
+               .correlate(TrainingPlan).scalar_subquery())
+    rows = db.session.execute(
+        scope.visible(actor, TrainingPlan).add_columns(waiting)
+        .where(TrainingPlan.attendance_confirmed_at.is_not(None), waiting > 0).order_by(TrainingPlan.id.desc()))
+    return [(plan, people) for plan, people in rows]
+
+
+def last_training_day(plan: TrainingPlan) -> Any:
+    """The day after which the exam may be; None where no days are planned."""
+    return max((each.day for each in plan.days), default=None)
+
+
+def suggested(plan: TrainingPlan, people: Sequence[Enrolment]) -> ExamDraft:
+    """What a new exam plan begins with: two hours on the second morning from now or after the training, everyone."""
+    first = clock.shanghai_day() + timedelta(days=2)
+    last = last_training_day(plan)
+    day = max(first, last + timedelta(days=1)) if last else first
+    return ExamDraft(plan.place, clock.at_shanghai(day, 9), clock.at_shanghai(day, 11), [each.id for each in people])
+
+
+def _check(draft: ExamDraft, plan: TrainingPlan) -> None:
+    """Every rule that needs no lock, at its field."""
+    errors: dict[str, object] = {}
+    if not draft.place.strip():
+        errors["place"] = _("请填写考核地点。")
+    last = last_training_day(plan)
+    if last is not None and clock.shanghai_day(draft.starts_at) <= last:
+        errors["starts_at"] = _("考核应在最后一个培训日 %(day)s 之后。", day=last.isoformat())
+    if draft.ends_at <= draft.starts_at:
+        errors["ends_at"] = _("结束时间应晚于开始时间。")
+    elif draft.ends_at - draft.starts_at > LONGEST:
+        errors["ends_at"] = _("结束时间距开始时间超过 7 天，请核对日期。")
+    if not draft.enrolment_ids:
+        errors["enrolment_ids"] = _("请至少选择一名考生。")
+    if errors:
+        raise InvalidFields(errors, _("有 %(n)s 处需要修改，见标红的栏目。", n=len(errors)))
+
+
+def _chosen(draft: ExamDraft, plan: TrainingPlan, exam: ExamPlan | None) -> list[Enrolment]:
+    """The chosen candidates in seating order. Raises `InvalidFields` when someone may not sit (any more)."""
+    able = candidates(plan, exam)
+    wanted = set(draft.enrolment_ids)
+    chosen = [each for each in able if each.id in wanted]
+    if lost := len(wanted) - len(chosen):
+        message = _("所选人员中有 %(n)s 人不能参加本次考核（未完成培训、已通过或已安排其他考核）。名单已刷新，请重新核对。", n=lost)
+        raise InvalidFields({"enrolment_ids": message}, message)
+    return chosen
+
+
+def save(exam: ExamPlan | None, plan: TrainingPlan, draft: ExamDraft, *, actor: Actor) -> ExamPlan:
+    """Write a draft to a new exam plan or to one that may be edited, and seat its people anew, in one transaction.
+
+    The plan is locked, so that nobody is put into two exams. Raises `InvalidFields` when a rule is broken, `Conflict`
+    when the exam was submitted meanwhile or attendance is not confirmed (I21).
+    """
+    if actor.institution_id is None or actor.institution_id != plan.institution_id:
+        raise Forbidden(_("只有培训机构可以编制本机构的考核计划。"))
+    _check(draft, plan)
+    with transaction() as session:
+        plan = seats.lock(plan.id)
+        if plan.attendance_confirmed_at is None:
+            raise Conflict(_("请先确认“%(name)s”的考勤，再创建考核计划。", name=plan.name))
+        if exam is None:
+            exam = _new(plan)
+            session.add(exam)
+        else:
+            _still_editable(exam)
+        exam.place, exam.starts_at, exam.ends_at = draft.place.strip(), draft.starts_at, draft.ends_at
+        session.flush()
+        rooms = _seat(exam, _chosen(draft, plan, exam))
+        audit.record(actor, "save_exam", exam, {"name": exam.name, "people": len(draft.enrolment_ids), "rooms": rooms})
+    db.session.expire_all()
+    return exam
+
+
+def _still_editable(exam: ExamPlan) -> None:
+    db.session.refresh(exam, with_for_update=True)
+    if not exam.editable:
+        raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
+
+
+def _new(plan: TrainingPlan) -> ExamPlan:
+    """An exam plan with the next name of its training plan: 杭建培20261101考01, and a number of digits only.
+
+    The number is year, plan and serial; two plans never share one, because year and serial have two digits each.
+    """
+    serial = (db.session.scalar(select(func.count(ExamPlan.id)).where(ExamPlan.plan_id == plan.id)) or 0) + 1
+    if serial > MOST_EXAMS:
+        raise Conflict(_("该培训计划的考核序号 01–99 已用完。"))
+    at = clock.now()
+    return ExamPlan(number=f"{clock.shanghai_day(at):%y}{plan.id:05d}{serial:02d}", name=f"{plan.name}考{serial:02d}",
+                    plan_id=plan.id, institution_id=plan.institution_id, authority_id=plan.authority_id, created_at=at,
+                    review_state="draft", review_round=1)
+
+
+def _seat(exam: ExamPlan, people: Sequence[Enrolment]) -> int:
+    """Seat everyone anew: rooms by occupation (C7), tickets numbered through the rooms. Returns how many rooms.
+
+    A room keeps the place its number had. Four statements, however many people.
+    """
+    session = db.session()
+    places = {number: place for number, place in session.execute(
+        select(ExamRoom.number, ExamRoom.place).where(ExamRoom.exam_plan_id == exam.id))}
+    session.execute(delete(Sitting).where(Sitting.exam_plan_id == exam.id).execution_options(synchronize_session=False))
+    session.execute(delete(ExamRoom).where(ExamRoom.exam_plan_id == exam.id).execution_options(synchronize_session=False))
+    session.expire(exam, ["rooms", "sittings"])
+    groups: dict[int, list[Enrolment]] = {}
+    for each in people:
+        groups.setdefault(each.occupation_id, []).append(each)
+    rooms = allocate(groups.items(), parameters.number("room_size") or 1)
+    written = session.execute(
+        insert(ExamRoom).returning(ExamRoom.id, ExamRoom.number),
+        [{"exam_plan_id": exam.id, "number": room.number, "occupation_id": room.key, "place": places.get(room.number, "")}
+         for room in rooms])
+    ids = {row.number: row.id for row in written}
+    session.execute(insert(Sitting), _sittings(exam, rooms, ids))
+    return len(rooms)
+
+
+def _sittings(exam: ExamPlan, rooms: Sequence[Room[int, Enrolment]], ids: Mapping[int, int]) -> list[dict[str, Any]]:
+    seated = [(room.number, seat, each) for room in rooms for seat, each in enumerate(room.people, 1)]
+    return [{"exam_plan_id": exam.id, "enrolment_id": each.id, "room_id": ids[number], "seat": seat, "score_source": "",
+             "ticket_number": f"{exam.number}{serial:04d}"} for serial, (number, seat, each) in enumerate(seated, 1)]
+
+
+def name_rooms(exam: ExamPlan, places: Mapping[int, str], *, actor: Actor) -> None:
+    """Write where each room is, by the room's id. Raises `Conflict` once the exam is submitted, `Invalid` for a place
+    that is too long; ids of other exams are not touched."""
+    if any(len(place.strip()) > 100 for place in places.values()):
+        raise Invalid(_("考场位置不能超过 100 个字。"))
+    with transaction() as session:
+        _still_editable(exam)
+        own = set(session.scalars(select(ExamRoom.id).where(ExamRoom.exam_plan_id == exam.id)))
+        rows = [{"id": key, "place": place.strip()} for key, place in places.items() if key in own]
+        if rows:
+            session.execute(update(ExamRoom), rows)
+        audit.record(actor, "name_rooms", exam, {"rooms": len(rows)})
+    db.session.expire_all()
+
+
+def missing_for_submission(exam: ExamPlan) -> list[str]:
+    """What still stands between a saved exam plan and its submission, each as a sentence (I22, I23)."""
+    missing = []
+    seated = db.session.scalar(select(func.count(Sitting.id)).where(Sitting.exam_plan_id == exam.id)) or 0
+    if not seated:
+        missing.append(_("还没有安排考场和考生，请修改考核计划并选择考生。"))
+    if exam.starts_at <= clock.now():
+        missing.append(_("考核开始时间 %(at)s 已过，请修改考核时间。", at=presentation.moment(exam.starts_at)))
+    largest = db.session.scalar(
+        select(func.count(Sitting.id)).where(Sitting.exam_plan_id == exam.id).group_by(Sitting.room_id)
+        .order_by(func.count(Sitting.id).desc()).limit(1)) or 0
+    if largest > (parameters.number("room_size") or 1):
+        missing.append(_("有考场超过每场 %(n)s 人的上限，请打开修改页重新保存，系统会重新编排。", n=parameters.number("room_size")))
+    return missing
+
+
+def submit(exam: ExamPlan, *, actor: Actor) -> None:
+    """提交审核 (I23, C9). Raises `Invalid` saying what is missing, `Conflict` when it is submitted already."""
+    with transaction() as session:
+        session.refresh(exam, with_for_update=True)
+        if exam.editable and (missing := missing_for_submission(exam)):
+            raise Invalid(" ".join(missing))
+        workflow.take_step(exam, "submit", actor=actor)
+
+
+def confirm_online(exam: ExamPlan, *, actor: Actor) -> None:
+    """确认线上考核 (I24): send the roster to the exam system, then record it, once.
+
+    The exam system is asked outside any transaction; asking twice is harmless to it, and only one of two clicks is
+    recorded. Raises `Conflict` before approval, or when it is confirmed already; `PortalError` when the exam system
+    refuses (a person must act) or cannot be reached (the same button again, later).
+    """
+    if actor.institution_id is None or actor.institution_id != exam.institution_id:
+        raise NotFound(_("没有找到这条记录，或您无权查看。"))
+    if exam.review_state != "approved":
+        raise Conflict(_("考核计划审核通过后才能确认线上考核。"))
+    if exam.online_confirmed_at is not None:
+        raise Conflict(_("线上考核已于 %(at)s 确认，无需重复操作。", at=presentation.moment(exam.online_confirmed_at)))
+    exam_id, number, name, starts_at, ends_at = exam.id, exam.number, exam.name, exam.starts_at, exam.ends_at
+    roster = _roster(exam_id)
+    if not roster:
+        raise Conflict(_("该考核计划没有考生，不能确认线上考核。"))
+    let_go()
+    try:
+        gateways().exam.open_session(number, name, starts_at, ends_at, roster)
+    except GatewayError as error:
+        log.error("exam %s was not opened: %s", number, error)
+        if error.permanent:
+            raise PortalError(_("考试系统没有接受本次考核的考生名单（代码 %(code)s）。请联系系统管理员核对后再确认。",
+                                code=error.code or "—")) from None
+        raise PortalError(_("考试系统暂时联系不上，本次考核尚未确认。请稍后再点一次，不会重复。")) from None
+    with transaction() as session:
+        won = session.execute(
+            update(ExamPlan).where(ExamPlan.id == exam_id, ExamPlan.review_state == "approved",
+                                   ExamPlan.online_confirmed_at.is_(None))
+            .values(online_confirmed_at=clock.now()).returning(ExamPlan.id).execution_options(synchronize_session=False)).first()
+        if won is not None:
+            audit.record(actor, "confirm_online_exam", exam, {"number": number, "people": len(roster)})
+    db.session.expire_all()
+
+
+def _roster(exam_id: int) -> list[Candidate]:
+    rows = db.session.execute(
+        select(Sitting.ticket_number, Enrolment.name, Enrolment.id_number, Occupation.name, SkillLevel.name)
+        .join(Enrolment, Sitting.enrolment_id == Enrolment.id).join(Occupation, Enrolment.occupation_id == Occupation.id)
+        .join(SkillLevel, Enrolment.level_id == SkillLevel.id).where(Sitting.exam_plan_id == exam_id)
+        .order_by(Sitting.ticket_number))
+    return [Candidate(*row) for row in rows]

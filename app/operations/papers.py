@@ -1,0 +1,222 @@
+"""Papers of an exam: 准考证, 签到表, 汇总表 (I25, E18). Only of an approved exam whose people are seated (C10).
+
+Each reads its rows and writes its audit row in one short transaction, then draws outside it. An identity number is in
+full only on the person's own ticket; lists have it masked.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import Select
+from sqlalchemy.orm import joinedload
+
+from app import audit, clock, files, scope
+from app.actors import Actor
+from app.documents import papers
+from app.documents.faults import PaperFault
+from app.documents.qr import qr_png
+from app.documents.tables import Value, write_summary
+from app.errors import Conflict, NotFound, PortalError
+from app.extensions import db, gateways, let_go, transaction
+from app.gateways.errors import GatewayError, MissingObject
+from app.identifiers import mask_id_number
+from models import Enrolment, ExamPlan, ExamRoom, Sitting
+
+ZIP = "application/zip"
+log = logging.getLogger("portal.papers")
+SEATED = (
+    joinedload(Sitting.room).joinedload(ExamRoom.occupation),
+    joinedload(Sitting.enrolment).joinedload(Enrolment.occupation),
+    joinedload(Sitting.enrolment).joinedload(Enrolment.level),
+    joinedload(Sitting.enrolment).joinedload(Enrolment.enterprise),
+    joinedload(Sitting.enrolment).joinedload(Enrolment.portrait),
+)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A file to hand out."""
+
+    name: str
+    data: bytes
+    content_type: str
+
+
+def ready(exam: ExamPlan) -> bool:
+    """Papers are there once the authority has approved; the rooms were needed for the submission (C10)."""
+    return exam.review_state == "approved"
+
+
+def period(starts_at: datetime, ends_at: datetime) -> str:
+    """2026年11月25日 09:00–11:00 in Shanghai; both days where the exam spans more than one."""
+    first, last = starts_at.astimezone(clock.SHANGHAI), ends_at.astimezone(clock.SHANGHAI)
+    day = "{0.year}年{0.month}月{0.day}日 {0:%H:%M}"
+    end = f"{last:%H:%M}" if first.date() == last.date() else day.format(last)
+    return f"{day.format(first)}–{end}"
+
+
+def room_name(room: ExamRoom) -> str:
+    """第 3 考场（教学楼 301）."""
+    return f"第 {room.number} 考场（{room.place}）" if room.place else f"第 {room.number} 考场"
+
+
+def _seated(exam: ExamPlan, actor: Actor, statement: Select[Any] | None = None) -> list[Sitting]:
+    """The sittings of an exam this person may see, by ticket, with all a paper names. Raises `Conflict` too early."""
+    if not ready(exam):
+        raise Conflict(_("考核计划审核通过后才能下载准考证、签到表和汇总表。"))
+    wanted: Select[Any] = scope.visible(actor, Sitting) if statement is None else statement
+    rows = list(db.session.scalars(
+        wanted.where(Sitting.exam_plan_id == exam.id).order_by(Sitting.ticket_number).options(*SEATED)))
+    if not rows:
+        raise NotFound(_("该考核计划没有可下载的考生。"))
+    return rows
+
+
+def _heading(exam: ExamPlan) -> dict[str, Any]:
+    return {"title": exam.name, "institution": exam.institution.name, "authority": exam.authority.name,
+            "place": exam.place, "time": period(exam.starts_at, exam.ends_at)}
+
+
+def admission_tickets(exam: ExamPlan, *, actor: Actor) -> Paper:
+    """准考证 of everyone of this exam whom this person may see: to an enterprise, its own people (E18).
+
+    One PDF up to `papers.CHUNK` people, a zip of several beyond.
+    """
+    with transaction():
+        tickets = [_ticket(each, exam) for each in _seated(exam, actor)]
+        heading = _heading(exam)
+        audit.record(actor, "download_tickets", exam, {"people": len(tickets)})
+    parts = _drawn(tickets, heading)
+    name = f"{heading['title']}准考证"
+    if len(tickets) <= papers.CHUNK:
+        return Paper(f"{name}.pdf", next(parts), files.PDF)
+    return Paper(f"{name}.zip", _zipped(name, parts), ZIP)
+
+
+def admission_ticket(sitting: Sitting, *, actor: Actor) -> Paper:
+    """准考证 of one person the caller has fetched through scope (I25, E18)."""
+    with transaction():
+        exam = sitting.exam_plan
+        row = _seated(exam, actor, scope.visible(actor, Sitting).where(Sitting.id == sitting.id))[0]
+        tickets, heading = [_ticket(row, exam)], _heading(exam)
+        audit.record(actor, "download_ticket", row, {"exam": exam.name, "ticket": row.ticket_number})
+    return Paper(f"准考证-{tickets[0]['name']}-{tickets[0]['ticket_no']}.pdf", next(_drawn(tickets, heading)), files.PDF)
+
+
+def _ticket(row: Sitting, exam: ExamPlan) -> dict[str, str]:
+    """One ticket as its template takes it; `photo` is the storage key until it is read."""
+    person = row.enrolment
+    return {"ticket_no": row.ticket_number, "name": person.name, "sex": person.sex, "id_number": person.id_number,
+            "occupation": person.occupation.name, "level": person.level.name, "enterprise": person.enterprise.name,
+            "room": room_name(row.room), "seat": f"{row.seat:02d}", "time": period(exam.starts_at, exam.ends_at),
+            "place": exam.place, "photo": person.portrait.key if person.portrait else "", "qr": ""}
+
+
+def ticket_rules() -> list[str]:
+    """考生须知, printed on every ticket."""
+    return [_("请携带本准考证和身份证原件，提前 30 分钟到达考场，核对身份后入场。"),
+            _("开考 15 分钟后不得入场。对号入座，身份证和准考证放在桌面左上角。"),
+            _("手机等通讯工具须关机并交监考人员统一保管，不得带入座位。"),
+            _("遵守考场纪律，服从监考人员安排；违纪、作弊的，本次成绩无效。"),
+            _("实操考核须穿戴工作服、安全帽等劳动防护用品，服从现场安全管理。")]
+
+
+def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any]) -> Iterator[bytes]:
+    """PDFs of at most `papers.CHUNK` tickets each; pictures are read for one part at a time."""
+    data = {"title": f"{heading['title']}准考证", "subtitle": heading["title"], "rules": ticket_rules(),
+            "issuer": _("考核组织单位：%(institution)s", institution=heading["institution"])}
+    for begin in range(0, len(tickets), papers.CHUNK):
+        pictures: dict[str, bytes] = {}
+        part = [_with_pictures(each, pictures) for each in tickets[begin:begin + papers.CHUNK]]
+        yield _rendered("admission_tickets", {**data, "tickets": part}, pictures)
+
+
+def _with_pictures(ticket: dict[str, str], pictures: dict[str, bytes]) -> dict[str, str]:
+    """A ticket with its portrait and its code, put among the pictures under their names. A lost portrait leaves the
+    frame in which one is glued."""
+    number = ticket["ticket_no"]
+    qr = f"qr{number}.png"
+    pictures[qr] = qr_png(number)
+    photo = ""
+    if ticket["photo"]:
+        try:
+            pictures[f"p{number}.jpg"] = gateways().storage.get(ticket["photo"])
+            photo = f"p{number}.jpg"
+        except MissingObject:
+            log.error("the portrait for ticket %s is not in the storage", number)
+        except GatewayError as error:
+            log.error("portraits cannot be read: %s", error)
+            raise PortalError(_("照片暂时读不出来，准考证没有生成。请稍后再试。")) from None
+    return {**ticket, "photo": photo, "qr": qr}
+
+
+def _zipped(name: str, parts: Iterator[bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for number, part in enumerate(parts, 1):
+            archive.writestr(f"{name}-{number:02d}.pdf", part)
+    return out.getvalue()
+
+
+def sign_in_sheets(exam: ExamPlan, room_id: int | None = None, *, actor: Actor) -> Paper:
+    """签到表, a sheet a room: of all rooms, or of one. Raises `NotFound` for a room of another exam."""
+    with transaction():
+        rows = _seated(exam, actor)
+        if room_id is not None:
+            rows = [each for each in rows if each.room_id == room_id]
+            if not rows:
+                raise NotFound(_("没有找到这个考场，或您无权查看。"))
+        heading = _heading(exam)
+        rooms: dict[int, dict[str, Any]] = {}
+        for each in rows:
+            room = rooms.setdefault(each.room_id, {
+                "room": room_name(each.room), "occupation": each.room.occupation.name, "people": []})
+            room["people"].append({"ticket_no": each.ticket_number, "name": each.enrolment.name,
+                                   "id_number": mask_id_number(each.enrolment.id_number), "seat": f"{each.seat:02d}"})
+        one = f"第{rows[0].room.number}考场" if room_id is not None else ""
+        audit.record(actor, "download_sign_in_sheets", exam, {"rooms": len(rooms), "people": len(rows)})
+    data = {"title": _("考生签到表"), "subtitle": heading["title"], "institution": heading["institution"],
+            "place": heading["place"], "time": heading["time"], "rooms": list(rooms.values())}
+    return Paper(f"{heading['title']}{one}签到表.pdf", _rendered("sign_in_sheet", data, {}), files.PDF)
+
+
+def summary(exam: ExamPlan, *, actor: Actor) -> Paper:
+    """汇总表 as a workbook to print and sign: one line a person, room after room."""
+    with transaction():
+        rows = _seated(exam, actor)
+        heading = _heading(exam)
+        lines: list[list[Value]] = [
+            [number, each.ticket_number, each.enrolment.name, each.enrolment.sex, mask_id_number(each.enrolment.id_number),
+             each.enrolment.occupation.name, each.enrolment.level.name, each.enrolment.enterprise.name,
+             room_name(each.room), each.seat, None] for number, each in enumerate(rows, 1)]
+        by_occupation = Counter(each.enrolment.occupation.name for each in rows)
+        rooms = len({each.room_id for each in rows})
+        audit.record(actor, "download_summary", exam, {"people": len(rows)})
+    facts: list[tuple[str, Value]] = [
+        (_("培训机构"), heading["institution"]), (_("主管部门"), heading["authority"]),
+        (_("考核时间"), heading["time"]), (_("考核地点"), heading["place"])]
+    totals: list[tuple[str, Value]] = [(_("考场"), rooms), (_("考生"), len(rows)), *by_occupation.items()]
+    headings = [_("序号"), _("准考证号"), _("姓名"), _("性别"), _("身份证号"), _("职业工种"), _("技能等级"), _("企业"),
+                _("考场"), _("座位"), _("备注")]
+    data = write_summary(_("%(name)s考生汇总表", name=heading["title"]), facts, headings, lines, totals=totals,
+                         signatures=[_("制表人"), _("审核人"), _("日期")])
+    return Paper(f"{heading['title']}汇总表.xlsx", data, files.XLSX)
+
+
+def _rendered(template: papers.Template, data: dict[str, Any], pictures: dict[str, bytes]) -> bytes:
+    """Draw outside any transaction: nobody waits for a lock meanwhile."""
+    let_go()
+    try:
+        return papers.render(template, data, pictures)
+    except PaperFault as fault:
+        log.error("%s could not be drawn: %s", template, fault)
+        raise PortalError(_("文件没有生成成功，已记录下来。请稍后再试；若一直如此，请联系系统管理员。")) from None
