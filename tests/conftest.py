@@ -1,0 +1,189 @@
+"""What tests stand on: one application and one template database per process, a fresh copy of it for each test.
+
+The back end is SQLite, or PostgreSQL with ``DB=postgres``. Outside systems are the stand-ins over real HTTP. A browser test
+asks for `portal`, the whole product started as a user starts it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests import services
+from tests.factory import Factory
+from tests.standin_server import RunningStandins, running_standins
+
+os.environ.pop("REDIS_URL", None)
+
+
+class PortalClient(FlaskClient):
+    """A browser of a person: each request has a context of its own, as on a server, and what it wrote is seen after it."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        from app.extensions import db
+
+        db.session.commit()  # a test's own reads must not hold the lock a request needs
+        try:
+            with self.application.app_context():
+                return super().open(*args, **kwargs)
+        finally:
+            db.session.expire_all()
+
+
+@pytest.fixture(scope="session")
+def _standins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStandins]:
+    with running_standins(tmp_path_factory.mktemp("standins")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[services.Database]:
+    with services.database(tmp_path_factory.mktemp("database"), worker_id) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def _application(_standins: RunningStandins, _database: services.Database, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The application, released once into the template database."""
+    from app import create_app
+    from app.release import release
+    from config import load
+
+    var_dir = tmp_path_factory.mktemp("var")
+    environ = {**_standins.environ(), "MODE": "test", "VAR_DIR": str(var_dir), "PUBLIC_URL": "http://portal.test"}
+    release(load({**environ, "DATABASE_URL": _database.template_url}))
+    app = create_app(load({**environ, "DATABASE_URL": _database.url}))
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, SERVER_NAME=None)
+    app.test_client_class = PortalClient
+    return app
+
+
+@pytest.fixture
+def app(_application: Flask, _database: services.Database) -> Iterator[Flask]:
+    """The application with a fresh database, inside a context for the test's own reads."""
+    from app.extensions import db
+
+    with _application.app_context():
+        _database.refresh(db.engine)
+        yield _application
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A visitor."""
+    return app.test_client()
+
+
+@pytest.fixture
+def login(app: Flask) -> Callable[[str], FlaskClient]:
+    """`login("hjp")`: a client signed in as that demo account, through the sign-in page."""
+    from app.demo import ACCOUNTS, PASSWORD
+
+    parties = {entry.username: entry.party for entry in ACCOUNTS}
+
+    def sign_in(username: str, password: str = PASSWORD, party: str = "") -> FlaskClient:
+        client = app.test_client()
+        tab = party or parties[username].replace("administrator", "authority")
+        answer = client.post("/login/", data={"party": tab, "username": username, "password": password})
+        assert answer.status_code == 303, f"{username} could not sign in"
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def make(app: Flask) -> Factory:
+    """Rows a test begins with."""
+    return Factory()
+
+
+class Clock:
+    """The portal's and the stand-ins' clock, moved by hand."""
+
+    def __init__(self, standins: RunningStandins, start: datetime) -> None:
+        self._standins = standins
+        self.moment = start
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def set(self, moment: datetime) -> None:
+        self.moment = moment
+        self._standins.set_time(moment)
+
+    def advance(self, **delta: float) -> None:
+        """`advance(minutes=59, seconds=30)`."""
+        self.set(self.moment + timedelta(**delta))
+
+
+@pytest.fixture
+def clock(app: Flask, standins: RunningStandins, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time stands still at the present moment, until the test moves it."""
+    from app import clock as module
+
+    frozen = Clock(standins, module.now().replace(microsecond=0))
+    frozen.set(frozen.moment)
+    monkeypatch.setattr(module, "now", frozen.now)
+    return frozen
+
+
+@pytest.fixture
+def standins(_standins: RunningStandins) -> RunningStandins:
+    """The outside systems, remembering nothing of other tests."""
+    _standins.reset()
+    return _standins
+
+
+@pytest.fixture
+def run_jobs(app: Flask) -> Callable[[], int]:
+    """Run every job that is due, in this process, until none is; answers how many ran."""
+    from app.extensions import db
+    from workers.jobs import run_due
+
+    def run() -> int:
+        db.session.commit()
+        total = 0
+        while ran := run_due():
+            total += ran
+        db.session.expire_all()
+        return total
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Portal]:
+    """The whole product, started with `python run.py` on a free port, with nothing before it."""
+    var_dir = tmp_path_factory.mktemp("portal")
+    try:
+        with services.portal(var_dir) as running:
+            yield running
+    finally:
+        shutil.rmtree(var_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium, driven by Playwright. Where there is none the test fails and says how to install it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=services.chromium(), args=list(services.CHROMIUM_FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def here() -> Path:
+    """The project's folder."""
+    return Path(__file__).resolve().parent.parent

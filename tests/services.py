@@ -1,0 +1,227 @@
+"""Services tests need, found or started: a database of either kind, the whole product, a browser."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import Engine, create_engine, make_url, text
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                  "--disable-component-update", "--disable-sync")
+POSTGRES = os.environ.get("DB", "sqlite") == "postgres"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def chromium() -> str:
+    """The path of the system's Chromium."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    raise AssertionError("browser tests need Chromium: install it with  apt-get install -y chromium")
+
+
+class Database:
+    """A template and the copy tests work on."""
+
+    template_url: str
+    url: str
+
+    def refresh(self, engine: Engine) -> None:
+        raise NotImplementedError
+
+
+class SqliteDatabase(Database):
+    def __init__(self, folder: Path) -> None:
+        self._template, self._copy = folder / "template.db", folder / "portal.db"
+        self.template_url, self.url = f"sqlite:///{self._template}", f"sqlite:///{self._copy}"
+        self._settled = False
+
+    def refresh(self, engine: Engine) -> None:
+        """A copy of the template file takes the place of whatever the last test left."""
+        engine.dispose()
+        if not self._settled:
+            settle = create_engine(self.template_url)
+            with settle.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            settle.dispose()
+            self._settled = True
+        for suffix in ("-wal", "-shm"):
+            Path(f"{self._copy}{suffix}").unlink(missing_ok=True)
+        shutil.copyfile(self._template, self._copy)
+
+
+class PostgresDatabase(Database):
+    def __init__(self, server: str, name: str) -> None:
+        base = make_url(server)
+        self._server = create_engine(base, isolation_level="AUTOCOMMIT")
+        self._name = f"portal_{name}"
+        self.template_url = base.set(database=f"{self._name}_template").render_as_string(hide_password=False)
+        self.url = base.set(database=self._name).render_as_string(hide_password=False)
+        self._run(f'DROP DATABASE IF EXISTS "{self._name}_template" WITH (FORCE)',
+                  f'CREATE DATABASE "{self._name}_template" TEMPLATE template0 ENCODING \'UTF8\'')
+
+    def _run(self, *statements: str) -> None:
+        with self._server.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    def refresh(self, engine: Engine) -> None:
+        engine.dispose()
+        self._run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self._name}_template'",
+                  f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)',
+                  f'CREATE DATABASE "{self._name}" TEMPLATE "{self._name}_template"')
+
+    def drop(self) -> None:
+        self._run(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)',
+                  f'DROP DATABASE IF EXISTS "{self._name}_template" WITH (FORCE)')
+        self._server.dispose()
+
+
+@contextlib.contextmanager
+def database(folder: Path, name: str) -> Iterator[Database]:
+    """The database of this test process, of the kind DB asks for."""
+    if not POSTGRES:
+        yield SqliteDatabase(folder)
+        return
+    with postgres(folder) as server:
+        found = PostgresDatabase(server, name)
+        try:
+            yield found
+        finally:
+            found.drop()
+
+
+def _postgres_binaries() -> Path:
+    for folder in (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/local/bin"), Path("/usr/bin")):
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise AssertionError("DB=postgres needs PostgreSQL's server: install it with  apt-get install -y postgresql, or set TEST_DATABASE_URL")
+
+
+def _unprivileged() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: as root its processes become another user's."""
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """The address of a server: TEST_DATABASE_URL, else a cluster of our own, without fsync, gone afterwards."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    binaries, owner, port = _postgres_binaries(), _unprivileged(), free_port()
+    data = Path(subprocess.check_output(["mktemp", "-d", "/tmp/portal-pg-XXXXXX"], text=True).strip())
+    if owner:
+        os.chown(data, owner["user"], owner["group"])
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", **owner}
+    subprocess.run([binaries / "initdb", "-D", data / "db", "-U", "portal", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+                    "--no-sync"], check=True, **quiet)
+    server = subprocess.Popen(
+        [binaries / "postgres", "-D", data / "db", "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1",
+         "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=60"], **quiet)
+    try:
+        address = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"
+        _wait_for_postgres(address)
+        yield address
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(20)
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _wait_for_postgres(address: str) -> None:
+    engine, until = create_engine(address), time.monotonic() + 20
+    while True:
+        try:
+            with engine.connect():
+                break
+        except Exception:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+    engine.dispose()
+
+
+@dataclass
+class Portal:
+    """The running product: where it answers, where it keeps its things, and its processes by part."""
+
+    url: str
+    var_dir: Path
+    environ: dict[str, str]
+    process: subprocess.Popen[str] = field(repr=False)
+    log: Path
+
+    def health(self) -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{self.url}/healthz", timeout=10).json()
+        return answer
+
+    def pids(self, part: str) -> list[int]:
+        """The process ids of a part (web, worker, scheduler, broker, standins), read from /proc."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, ValueError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                environ = (entry / "environ").read_bytes()
+                if f"VAR_DIR={self.var_dir}".encode() in environ and f"PORTAL_PART={part}".encode() in environ and words[0]:
+                    found.append(int(entry.name))
+        return found
+
+
+@contextlib.contextmanager
+def portal(var_dir: Path, **environ: str) -> Iterator[Portal]:
+    """Start `python run.py` as a user does, wait until it is healthy, and stop it afterwards."""
+    port = free_port()
+    clean = {name: value for name, value in os.environ.items() if name not in ("MODE", "DATABASE_URL", "REDIS_URL")}
+    values = {**clean, "MODE": "demo", "PORT": str(port), "STANDINS_PORT": str(free_port()), "VAR_DIR": str(var_dir), **environ}
+    log = var_dir / "portal.log"
+    with log.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen([sys.executable, str(ROOT / "run.py")], cwd=ROOT, env=values, stdout=out,
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        running = Portal(f"http://127.0.0.1:{port}", var_dir, values, process, log)
+        try:
+            wait_until_healthy(running)
+            yield running
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+
+def wait_until_healthy(running: Portal, seconds: float = 60) -> None:
+    """Until /healthz answers 200; otherwise the log says why not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if running.process.poll() is not None:
+            break
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(f"{running.url}/healthz", timeout=5).status_code == 200:
+                return
+        time.sleep(0.1)
+    raise AssertionError("the portal did not become healthy:\n" + running.log.read_text(encoding="utf-8")[-4000:])
