@@ -111,7 +111,7 @@ class Settings:
             },
             "FILE_ALLOWED_EXTENSIONS": ("jpg", "xlsx", "xls", "zip"),
             "RATELIMIT_ENABLED": self.mode != "test",
-            "RATELIMIT_STORAGE_URI": self.redis_url or "memory://",
+            "RATELIMIT_STORAGE_URI": self.redis_url.replace("unix://", "redis+unix://") or "memory://",
             "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
             "RATELIMIT_HEADERS_ENABLED": False,
         }

@@ -21,6 +21,8 @@ from app.errors import PortalError
 from app.extensions import csrf, db, limiter, migrate, prepare_engine
 
 QUEUE = "portal"
+# Where the scheduler shows that it is alive.
+HEARTBEAT_KEY = "portal:scheduler"
 
 
 def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask:

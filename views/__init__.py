@@ -9,7 +9,7 @@ from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
 from views import (
-    accounts, console, enterprises, files, institutions, jobs, orders, payments, plans, records, registration,
+    accounts, console, enterprises, files, health, institutions, jobs, orders, payments, plans, records, registration,
 )
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
@@ -36,7 +36,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
-    registration.ResetView, payments.AlipayView,
+    registration.ResetView, payments.AlipayView, health.HealthView,
 )
 
 

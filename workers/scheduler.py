@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from datetime import timedelta
 from types import FrameType
 
@@ -12,16 +13,18 @@ from redis.exceptions import RedisError
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from app import clock, jobs
+from app import HEARTBEAT_KEY, clock, jobs
 from app.extensions import db, transaction
 from models import Job, Timer
 from workers.runtime import application
 from workers.timetable import TIMETABLE
 
 BEAT = 0.5
-HEARTBEAT_KEY = "portal:scheduler"
+RING_AGAIN = 5.0
 QUEUE_FULL = 200
 log = logging.getLogger("portal.scheduler")
+# When each due job was last rung by this process: the worker is given a moment before the bell sounds again.
+_rung: dict[int, float] = {}
 
 
 def set_timers() -> None:
@@ -61,11 +64,21 @@ def beat() -> None:
     try:
         app.extensions["redis"].set(HEARTBEAT_KEY, clock.now().isoformat(), ex=15)
         if queue.count < QUEUE_FULL:
-            jobs.ring(jobs.due())
+            _ring()
     except RedisError as error:
         log.warning("the broker cannot be reached, due jobs wait: %s", error)
     finally:
         db.session.rollback()
+
+
+def _ring() -> None:
+    at = time.monotonic()
+    waiting = jobs.due()
+    for job_id in set(_rung) - set(waiting):
+        del _rung[job_id]
+    silent = [job_id for job_id in waiting if at - _rung.get(job_id, -RING_AGAIN) >= RING_AGAIN]
+    if silent and jobs.ring(silent):
+        _rung.update(dict.fromkeys(silent, at))
 
 
 def main() -> None:
