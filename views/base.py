@@ -6,16 +6,18 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from flask import abort, flash, jsonify, redirect, request, send_file, url_for
+from flask import flash, jsonify, redirect, render_template, request, send_file, url_for
 from flask_appbuilder import BaseView, expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
 from app import scope
 from app.actors import Actor
 from app.errors import Invalid, InvalidFields, PortalError
+from app.presentation import explain
 from app.security import current_actor
 
 Row = TypeVar("Row")
@@ -125,12 +127,12 @@ def answer_error(error: PortalError) -> Any:
     """Say a `PortalError` to the person: JSON to a script, back to the form with a message after a POST, else a page."""
     if wants_json():
         return jsonify(message=str(error), field=getattr(error, "field", None)), error.status
-    if error.status == 404:
-        abort(404)
-    if request.method == "POST":
+    if request.method == "POST" and error.status != 404:
         said(str(error), "danger")
         return redirect(_own_page(request.referrer) or url_for("Home.index"), 303)
-    abort(error.status, description=str(error))
+    # The page is drawn here: `abort` inside an error handler is not handled again and ends as a 500.
+    message = str(error) if error.status != 404 else explain(NotFound())
+    return render_template("portal/error.html", code=error.status, message=message), error.status
 
 
 def _own_page(url: str | None) -> str | None:

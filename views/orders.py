@@ -36,9 +36,11 @@ class Standing:
 def standing_of(order: Order) -> Standing:
     """An order's state in plain words."""
     if order.state == "pending" and order.payable:
-        return Standing(_("待支付"), "warn", _("请在 %(at)s 前完成支付，逾期不能支付，名额将被释放。", at=moment(order.expires_at)))
+        words = _("请在 %(at)s 前完成支付，逾期不能支付，名额将被释放。", at=moment(order.expires_at))
+        return Standing(_("待支付"), "warn", words)
     if order.state == "pending":
-        return Standing(_("核实中"), "info", _("支付时限已过，正在向支付平台核实。时限内已付款的，报名有效；未付款的，名额将被释放。"))
+        words = _("支付时限已过，正在向支付平台核实。时限内已付款的，报名有效；未付款的，名额将被释放。")
+        return Standing(_("核实中"), "info", words)
     if order.state == "paid":
         return Standing(_("已支付"), "ok", _("%(n)s 人已全部报名成功。", n=order.people))
     kept = _("名额已释放。名单和照片仍保留在“报名”中，报名结束前可以重新生成订单。")
@@ -54,7 +56,8 @@ def payment_words(payment: Payment) -> Standing:
         "received": _("已收到付款 %(amount)s，正在处理。", amount=amount),
         "applied": _("已收到付款 %(amount)s。", amount=amount),
         "reseated": _("已收到付款 %(amount)s。%(reason)s", amount=amount, reason=payment.reason),
-        "refunding": _("收到付款 %(amount)s。%(reason)s退款正在办理，到账时间以支付宝为准。", amount=amount, reason=payment.reason),
+        "refunding": _("收到付款 %(amount)s。%(reason)s退款正在办理，到账时间以支付宝为准。", amount=amount,
+                       reason=payment.reason),
         "refunded": _("付款 %(amount)s 已于 %(at)s 原路退回。原因：%(reason)s", amount=amount, at=moment(payment.refunded_at),
                       reason=payment.reason),
         "unmatched": _("收到付款 %(amount)s，没有记入订单。%(reason)s", amount=amount, reason=payment.reason),
@@ -113,7 +116,8 @@ class OrderView(PortalView):
     @page("/<int:order_id>", "show")
     def show(self, order_id: int) -> Any:
         order = self.fetch(Order, order_id, *DETAIL)
-        paid = db.session.scalars(scope.visible(self.actor, Payment).where(Payment.order_id == order_id).order_by(Payment.id)).all()
+        paid = db.session.scalars(
+            scope.visible(self.actor, Payment).where(Payment.order_id == order_id).order_by(Payment.id)).all()
         people = db.session.scalars(
             scope.visible(self.actor, Enrolment).where(Enrolment.order_id == order_id).order_by(Enrolment.id)
             .options(joinedload(Enrolment.occupation), joinedload(Enrolment.level)).limit(SHOWN_PEOPLE)).all()

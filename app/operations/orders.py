@@ -167,7 +167,8 @@ def end_open_orders(plan_id: int, *, actor: Actor) -> int:
     a job then asks the gateway about each and closes its trade. Returns how many ended."""
     with transaction() as session:
         seats.lock(plan_id)
-        pending = session.scalars(select(Order).where(Order.plan_id == plan_id, Order.state == "pending").order_by(Order.id)).all()
+        pending = session.scalars(
+            select(Order).where(Order.plan_id == plan_id, Order.state == "pending").order_by(Order.id)).all()
         for order in pending:
             _end(order, "expired", actor)
             jobs.schedule(EXPIRE_JOB, order.id, enterprise_id=order.enterprise_id)
