@@ -61,7 +61,7 @@ def _engine_options(settings: Settings) -> dict[str, Any]:
 def _add_views(app: Flask) -> None:
     """FAB with the portal's security manager, the pages, and the operator's console."""
     import views
-    from app.security import PortalSecurity, guard
+    from app.security import CLOSED, PortalSecurity, guard
     from views.accounts import LoginView
     from views.console import register_console
     from views.home import Home
@@ -69,6 +69,9 @@ def _add_views(app: Flask) -> None:
     PortalSecurity.authdbview = LoginView
     appbuilder = AppBuilder(security_manager_class=PortalSecurity, indexview=Home)
     appbuilder.init_app(app, db.session)
+    # FAB's sign-in chart is closed (it fetches a script from outside), so its menu entry goes too.
+    for group in appbuilder.menu.get_list():
+        group.childs = [entry for entry in group.childs if type(entry.baseview).__name__ not in CLOSED]
     views.register(appbuilder)
     register_console(app)
     app.before_request(guard)
