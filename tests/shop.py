@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,6 +130,31 @@ class Shop:
         assert answer.status_code == 200
         return answer.text
 
+    def enrolled(self, order: Look, plan_id: int, people: int, payment: str = "applied") -> None:
+        """The order is paid, everyone is enrolled, the seats add up, the invoice waits."""
+        look = self.look(order.id)
+        assert (look.state, look.people) == ("paid", {"enrolled": people})
+        assert [state for state, _reason in look.payments] == [payment]
+        assert look.invoice == "waiting"
+        assert self.seats(plan_id) == people
+
     def trade(self, number: str) -> dict[str, Any]:
         found: dict[str, Any] = next(each for each in self.standins.control("alipay", "trades") if each["order_no"] == number)
         return found
+
+
+def at_once(shop: Shop, *acts: Any) -> list[Any]:
+    """Run the acts in threads that start together; their results in order."""
+    gate, results = threading.Barrier(len(acts)), [None] * len(acts)
+
+    def run(index: int, act: Any) -> None:
+        with shop.app.app_context():
+            gate.wait(10)
+            results[index] = act()
+
+    threads = [threading.Thread(target=run, args=(index, act)) for index, act in enumerate(acts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return results

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select
 
 from app import clock as time
-from app.actors import SYSTEM
-from app.extensions import db, transaction
-from app.operations import orders, seats
-from models import AuditEvent, Enrolment, Enterprise, ImportBatch, Job, Order, Parameter, TrainingPlan
-from tests.shop import FIRST, SECOND, Shop
+from app.extensions import db
+from app.operations import seats
+from models import Enrolment, Enterprise, ImportBatch, Job, Order, Parameter, TrainingPlan
+from tests.shop import FIRST, SECOND, Shop, at_once
 
 
 @pytest.fixture
@@ -104,16 +102,6 @@ def test_no_order_in_a_plan_that_does_not_enrol(shop: Shop, values: dict[str, An
                                        for name, value in values.items()})
     assert words in shop.login(FIRST).post(f"/orders/add/{batch}", follow_redirects=True).text
     assert shop.count(Order) == 0
-    assert shop.seats(plan) == 0
-
-
-def test_the_update_itself_refuses_a_plan_that_stopped_enrolling_since_the_check(shop: Shop) -> None:
-    plan = shop.plan()
-    shop.change(TrainingPlan, plan, enrolment_closes_at=time.now())
-    with shop.tables(), transaction():
-        assert not seats.take(plan, 1)
-        assert seats.take(plan, 1, enrolling=False)
-        seats.give_back(plan, 1)
     assert shop.seats(plan) == 0
 
 
@@ -229,165 +217,6 @@ def test_the_list_is_searched_and_filtered(shop: Shop) -> None:
     assert order.number in client.get("/orders/?state=nonsense&page=9").text
 
 
-def test_an_unpaid_order_expires_and_its_seats_are_free_again(shop: Shop, clock: Any, run_jobs: Any) -> None:
-    plan = shop.plan(seats=3)
-    order = shop.order(plan, 3)
-    clock.set(order.release_at - timedelta(seconds=1))
-    run_jobs()
-    assert shop.look(order.id).state == "pending"
-    assert shop.seats(plan) == 3
-    clock.set(order.release_at)
-    run_jobs()
-    look = shop.look(order.id)
-    assert (look.state, look.people) == ("expired", {"draft": 3})
-    assert shop.seats(plan) == 0
-    page = shop.login(FIRST).get(f"/orders/{order.id}").text
-    assert "已过期" in page
-    assert "名额已释放" in page
-    assert "去支付宝付款" not in page
-
-
-def test_expiring_twice_gives_the_seats_back_once(shop: Shop, clock: Any) -> None:
-    plan = shop.plan()
-    order = shop.order(plan, 3)
-    shop.order(plan, 2)
-    clock.set(order.release_at)
-    for _each in range(2):
-        with shop.tables():
-            orders.run_expiry(order.id, lambda done, total: None)
-    assert shop.seats(plan) == 2
-    assert shop.audits("expire_order") == 1
-
-
-def test_after_expiry_the_same_draft_can_be_ordered_again(shop: Shop, clock: Any, run_jobs: Any) -> None:
-    plan = shop.plan(seats=3)
-    batch = shop.batch(plan, 3)
-    client = shop.login(FIRST)
-    client.post(f"/orders/add/{batch}")
-    first = shop.newest(batch)
-    clock.set(first.release_at)
-    run_jobs()
-    client.post(f"/orders/add/{batch}")
-    second = shop.newest(batch)
-    assert second.id != first.id
-    assert second.state == "pending"
-    assert shop.seats(plan) == 3
-
-
-def test_a_hold_is_over_by_its_time_even_if_no_job_ran(shop: Shop, clock: Any) -> None:
-    """The next order takes the seats of one that is overdue; an order within its two minutes keeps them."""
-    plan = shop.plan(seats=3)
-    order = shop.order(plan, 3)
-    batch = shop.batch(plan, 3, enterprise=SECOND)
-    client = shop.login(SECOND)
-    clock.set(order.release_at - timedelta(seconds=1))
-    assert "名额不足" in client.post(f"/orders/add/{batch}", follow_redirects=True).text
-    assert shop.look(order.id).state == "pending"
-    clock.set(order.release_at)
-    client.post(f"/orders/add/{batch}")
-    assert shop.look(order.id).state == "expired"
-    assert shop.newest(batch).state == "pending"
-    assert shop.seats(plan) == 3
-
-
-def test_one_whose_own_hold_is_overdue_gets_a_new_order(shop: Shop, clock: Any) -> None:
-    plan = shop.plan(seats=3)
-    batch = shop.batch(plan, 3)
-    client = shop.login(FIRST)
-    client.post(f"/orders/add/{batch}")
-    first = shop.newest(batch)
-    clock.set(first.release_at)
-    client.post(f"/orders/add/{batch}")
-    assert shop.newest(batch).id != first.id
-    assert shop.look(first.id).state == "expired"
-
-
-def test_after_the_deadline_the_order_cannot_be_paid(shop: Shop, clock: Any) -> None:
-    order = shop.order(shop.plan())
-    clock.set(order.expires_at)
-    client = shop.login(FIRST)
-    assert client.get(f"/orders/{order.id}/pay").status_code == 409
-    page = client.get(f"/orders/{order.id}").text
-    assert "核实中" in page
-    assert "去支付宝付款" not in page
-    assert order.number in client.get("/orders/?state=checking").text
-
-
-def test_an_expiry_waits_while_the_gateway_is_away(shop: Shop, clock: Any, run_jobs: Any) -> None:
-    plan = shop.plan(seats=3)
-    order = shop.order(plan, 3)
-    clock.set(order.release_at)
-    shop.standins.control("alipay", "settings", {"next_answers": ["500", "garbage", "unsigned"]})
-    for _each in range(3):
-        run_jobs()
-        assert shop.look(order.id).state == "pending"
-        assert shop.jobs("expire_order") == 1
-        clock.set(time.now() + timedelta(minutes=2))
-    run_jobs()
-    assert shop.look(order.id).state == "expired"
-    assert shop.seats(plan) == 0
-
-
-def test_expiry_closes_the_trade_that_waits_at_the_gateway(shop: Shop, clock: Any, run_jobs: Any) -> None:
-    order = shop.order(shop.plan())
-    shop.standins.open_pay_page(shop.pay_url(order.id))
-    clock.moment = order.release_at  # the gateway's own clock is behind: the trade still waits there
-    run_jobs()
-    assert shop.look(order.id).state == "expired"
-    assert shop.trade(order.number)["closed_why"] == "merchant"
-
-
-def test_a_cancelled_order_frees_its_seats_and_closes_its_trade(shop: Shop) -> None:
-    plan = shop.plan(seats=3)
-    order = shop.order(plan, 3)
-    shop.standins.open_pay_page(shop.pay_url(order.id))
-    client = shop.login(FIRST)
-    assert "订单已取消" in client.post(f"/orders/{order.id}/cancel", follow_redirects=True).text
-    look = shop.look(order.id)
-    assert (look.state, look.people) == ("cancelled", {"draft": 3})
-    assert shop.seats(plan) == 0
-    assert shop.trade(order.number)["closed_why"] == "merchant"
-    assert "状态已变化" in client.post(f"/orders/{order.id}/cancel", follow_redirects=True).text
-    assert shop.seats(plan) == 0
-    assert shop.audits("cancel_order") == 1
-
-
-def test_an_order_is_not_cancelled_while_the_gateway_cannot_be_asked(shop: Shop) -> None:
-    plan = shop.plan(seats=3)
-    order = shop.order(plan, 3)
-    shop.standins.control("alipay", "settings", {"next_answers": ["500"]})
-    page = shop.login(FIRST).post(f"/orders/{order.id}/cancel", follow_redirects=True).text
-    assert "没有取消" in page
-    assert shop.look(order.id).state == "pending"
-    assert shop.seats(plan) == 3
-
-
-def test_cancelling_an_order_that_was_just_paid_takes_the_payment_instead(shop: Shop) -> None:
-    plan = shop.plan(seats=3)
-    order = shop.order(plan, 3)
-    shop.pay(order)
-    page = shop.login(FIRST).post(f"/orders/{order.id}/cancel", follow_redirects=True).text
-    assert "已支付成功，不能取消" in page
-    look = shop.look(order.id)
-    assert (look.state, look.people) == ("paid", {"enrolled": 3})
-    assert shop.seats(plan) == 3
-
-
-def test_opening_the_class_ends_the_orders_nobody_paid(shop: Shop, run_jobs: Any) -> None:
-    plan = shop.plan()
-    order, paid = shop.order(plan, 3), shop.order(plan, 2)
-    shop.pay(paid)
-    shop.notify(paid.number)
-    shop.standins.open_pay_page(shop.pay_url(order.id))
-    with shop.tables(), transaction():
-        assert orders.end_open_orders(plan, actor=SYSTEM) == 1
-    run_jobs()
-    assert shop.look(order.id).state == "expired"
-    assert shop.look(paid.id).state == "paid"
-    assert shop.trade(order.number)["closed_why"] == "merchant"
-    assert shop.seats(plan) == 2
-
-
 def test_a_free_plan_enrols_at_once_without_payment_or_invoice(shop: Shop) -> None:
     plan = shop.plan(fee_fen=0)
     order = shop.order(plan, 3)
@@ -405,72 +234,3 @@ def test_the_time_to_pay_is_a_parameter(shop: Shop) -> None:
     assert order.expires_at - time.now() <= timedelta(minutes=30)
 
 
-def at_once(shop: Shop, *acts: Any) -> list[Any]:
-    """Run the acts in threads that start together; their results in order."""
-    gate, results = threading.Barrier(len(acts)), [None] * len(acts)
-
-    def run(index: int, act: Any) -> None:
-        with shop.app.app_context():
-            gate.wait(10)
-            results[index] = act()
-
-    threads = [threading.Thread(target=run, args=(index, act)) for index, act in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
-
-
-def race_for_the_last_seats(shop: Shop) -> tuple[int, int]:
-    """Two enterprises order 3 seats each where 4 are left. Returns (orders made, seats counted)."""
-    plan = shop.plan(seats=4)
-    pairs = [(shop.login(who), shop.batch(plan, 3, enterprise=who)) for who in (FIRST, SECOND)]
-    at_once(shop, *[lambda client=client, batch=batch: client.post(f"/orders/add/{batch}") for client, batch in pairs])
-    with shop.tables():
-        taken = db.session.get_one(TrainingPlan, plan).seats_taken
-    return shop.count(Order, plan_id=plan), taken
-
-
-def test_two_orders_racing_for_the_last_seats_cannot_both_win(shop: Shop) -> None:
-    assert race_for_the_last_seats(shop) == (1, 3)
-
-
-def test_the_race_would_be_lost_without_the_condition(shop: Shop, monkeypatch: Any) -> None:
-    """Negative control: with the condition and the CHECK off, both win; so the test above proves something."""
-    def careless(plan_id: int, people: int, **_any: Any) -> bool:
-        if db.engine.dialect.name == "sqlite":
-            db.session.execute(text("PRAGMA ignore_check_constraints=ON"))
-        db.session.execute(update(TrainingPlan).where(TrainingPlan.id == plan_id)
-                           .values(seats_taken=TrainingPlan.seats_taken + people).execution_options(synchronize_session=False))
-        return True
-
-    with shop.tables():
-        if db.engine.dialect.name != "sqlite":
-            db.session.execute(text("ALTER TABLE training_plan DROP CONSTRAINT training_plan_seats"))
-            db.session.commit()
-    monkeypatch.setattr(seats, "take", careless)
-    try:
-        assert race_for_the_last_seats(shop) == (2, 6)
-    finally:
-        with shop.tables():
-            db.engine.dispose()  # the connections that ignore constraints
-
-
-def test_the_table_itself_refuses_to_oversell(shop: Shop) -> None:
-    plan = shop.plan(seats=2)
-    with shop.tables(), pytest.raises(Exception, match="training_plan_seats"), transaction() as session:
-        session.execute(update(TrainingPlan).where(TrainingPlan.id == plan).values(seats_taken=3))
-    assert shop.seats(plan) == 0
-
-
-def test_the_nightly_comparison_records_each_difference_and_mends_nothing(shop: Shop) -> None:
-    good, bad = shop.plan(), shop.plan()
-    shop.order(good, 3)
-    shop.change(TrainingPlan, bad, seats_taken=2)
-    with shop.tables():
-        orders.run_seat_reconciliation(0, lambda done, total: None)
-    with shop.tables():
-        rows = db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "seats_differ")).all()
-        assert [(row.subject_id, row.facts) for row in rows] == [(bad, {"counter": 2, "people": 0})]
-        assert db.session.get_one(TrainingPlan, bad).seats_taken == 2
