@@ -17,7 +17,7 @@ from app.errors import NotFound
 from app.extensions import db
 from models import (
     Account, AuditEvent, Authority, Certificate, Education, Enrolment, Enterprise, ExamPlan, ImportBatch, Institution,
-    Invoice, Job, Occupation, Order, Parameter, Payment, PlanEnterprise, Region, ScoreReport, Sitting, SkillLevel,
+    Invoice, Job, Occupation, Order, Parameter, Payment, PhotoUpload, PlanEnterprise, Region, ScoreReport, Sitting, SkillLevel,
     StoredFile, Teacher, Title, TrainingPlan,
 )
 
@@ -69,6 +69,10 @@ def _training_plan(actor: Actor) -> Clause:
 
 def _import_batch(actor: Actor) -> Clause:
     return ImportBatch.enterprise_id == actor.enterprise_id if actor.is_enterprise else false()
+
+
+def _photo_upload(actor: Actor) -> Clause:
+    return PhotoUpload.batch_id.in_(select(ImportBatch.id).where(_import_batch(actor)))
 
 
 def _enrolment(actor: Actor) -> Clause:
@@ -170,7 +174,7 @@ def _nobody(_actor: Actor) -> Clause:
 
 RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
-    ImportBatch: _import_batch, Enrolment: _enrolment, Order: _order, Payment: _payment, Invoice: _invoice,
+    ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order, Payment: _payment, Invoice: _invoice,
     ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
     StoredFile: _stored_file, Job: _job, Account: _account, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,

@@ -189,6 +189,7 @@ def steps_open_to(actor: Actor, subject: Reviewed) -> list[Step]:
 Moves = Mapping[str, tuple[str, ...]]
 
 IMPORT_MOVES: Moves = {"waiting": ("clean", "faulty"), "clean": ("discarded",), "faulty": ("discarded",)}
+PHOTO_MOVES: Moves = {"waiting": ("done", "failed")}
 ENROLMENT_MOVES: Moves = {"draft": ("held", "discarded"), "held": ("enrolled", "draft"), "enrolled": ("draft",)}
 ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled"), "expired": ("paid",), "cancelled": ("paid",)}
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),

@@ -11,11 +11,11 @@ from models.orders import Invoice, Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
 from models.reviews import ReviewEvent
-from models.rosters import Enrolment, ImportBatch
+from models.rosters import Enrolment, ImportBatch, PhotoUpload
 
 __all__ = [
     "Account", "AuditEvent", "Authority", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
     "ExamPlan", "ExamRoom", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
-    "PhoneCode", "PlanDay", "PlanEnterprise", "PlanOccupation", "Region", "ReviewEvent", "ScoreReport", "Sitting",
+    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "Region", "ReviewEvent", "ScoreReport", "Sitting",
     "SkillLevel", "StoredFile", "Teacher", "Timer", "Title", "TrainingPlan",
 ]

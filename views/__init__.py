@@ -9,7 +9,7 @@ from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
 from views import (
-    accounts, console, enterprises, files, health, institutions, jobs, orders, payments, plans, records, registration,
+    accounts, console, enrol, enterprises, files, health, institutions, jobs, orders, payments, plans, records, registration,
 )
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
@@ -22,6 +22,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (plans.PlanView, _l("培训计划"), "book"),
     )),
     ("Orders", _l("报名与订单"), "cart", (
+        (enrol.EnrolView, _l("报名"), "people"),
         (orders.OrderView, _l("订单"), "cart"),
     )),
     ("Review", _l("审核"), "check", (

@@ -1,8 +1,8 @@
 """tables
 
-Revision ID: dba86d15831e
+Revision ID: a4213afee075
 Revises: 
-Create Date: 2026-11-24 00:57:11.945765
+Create Date: 2026-11-24 01:25:08.813937
 
 """
 from alembic import op
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = 'dba86d15831e'
+revision = 'a4213afee075'
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -654,6 +654,23 @@ def upgrade():
         batch_op.create_index('order_live_once', ['batch_id'], unique=True, sqlite_where=sa.text("state IN ('pending', 'paid')"), postgresql_where=sa.text("state IN ('pending', 'paid')"))
         batch_op.create_index('order_plan_state', ['plan_id', 'state'], unique=False)
 
+    op.create_table('photo_upload',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('batch_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('kind', sa.String(length=10), nullable=False),
+    sa.Column('file_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('state', sa.String(length=20), nullable=False),
+    sa.Column('result', sa.JSON(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint("kind IN ('portrait','id_front')", name='photo_upload_kind'),
+    sa.CheckConstraint("state IN ('waiting','done','failed')", name='photo_upload_state'),
+    sa.ForeignKeyConstraint(['batch_id'], ['import_batch.id'], ),
+    sa.ForeignKeyConstraint(['file_id'], ['stored_file.id'], ),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('photo_upload', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_photo_upload_batch_id'), ['batch_id'], unique=False)
+
     op.create_table('score_report',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('exam_plan_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -908,6 +925,10 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_score_report_authority_id'))
 
     op.drop_table('score_report')
+    with op.batch_alter_table('photo_upload', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_photo_upload_batch_id'))
+
+    op.drop_table('photo_upload')
     with op.batch_alter_table('order_', schema=None) as batch_op:
         batch_op.drop_index('order_plan_state')
         batch_op.drop_index('order_live_once', sqlite_where=sa.text("state IN ('pending', 'paid')"), postgresql_where=sa.text("state IN ('pending', 'paid')"))
