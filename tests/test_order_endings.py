@@ -34,6 +34,7 @@ def test_an_unpaid_order_expires_and_its_seats_are_free_again(shop: Shop, clock:
     page = shop.login(FIRST).get(f"/orders/{order.id}").text
     assert "已过期" in page
     assert "名额已释放" in page
+    assert "查看名单" in page
     assert "去支付宝付款" not in page
 
 

@@ -115,7 +115,7 @@ class OrderView(PortalView):
 
     @page("/<int:order_id>", "show")
     def show(self, order_id: int) -> Any:
-        order = self.fetch(Order, order_id, *DETAIL)
+        order = self.fetch(Order, order_id, *DETAIL, joinedload(Order.batch))
         paid = db.session.scalars(
             scope.visible(self.actor, Payment).where(Payment.order_id == order_id).order_by(Payment.id)).all()
         people = db.session.scalars(

@@ -46,7 +46,7 @@ def create(batch: ImportBatch, *, actor: Actor) -> Order:
     try:
         with transaction() as session:
             plan = seats.lock(batch.plan_id)
-            session.refresh(batch)
+            session.refresh(batch, with_for_update=True)
             _release_overdue(plan.id)
             live = session.scalars(select(Order).where(
                 Order.batch_id == batch.id, Order.state.in_(("pending", "paid")))).first()
@@ -92,8 +92,8 @@ def _check_people(batch: ImportBatch) -> list[Enrolment]:
                         names=_named(missing)))
     doubles = [f"{each.name}（{each.masked_id_number}）" for each in seats.already_live(batch.id, batch.plan_id)]
     if doubles:
-        raise Conflict(_("%(names)s 已在本计划或其他未结束的计划中报名同一工种和等级，不能重复报名。请从名单中移除后再生成订单。",
-                         names=_named(doubles)))
+        reason = _("%(names)s 已在本计划或其他未结束的计划中报名同一工种和等级，不能重复报名。", names=_named(doubles))
+        raise Conflict(f"{reason}{_('请删除这份名单，去掉这些人员后重新导入。')}")
     return people
 
 
