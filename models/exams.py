@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from flask_appbuilder import Model
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.dictionaries import Occupation
@@ -100,6 +101,8 @@ class ScoreReport(Reviewed, Model):
 
     id: Mapped[Id]
     exam_plan_id: Mapped[int] = mapped_column(ForeignKey("exam_plan.id"), unique=True)
+    # What the last pull or upload brought: {"at", "source", "taken", "unknown": [ticket numbers of nobody]}.
+    last_import: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     exam_plan: Mapped[ExamPlan] = relationship(back_populates="report")

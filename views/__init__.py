@@ -9,7 +9,8 @@ from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
 from views import (
-    accounts, console, enrol, enterprises, files, health, institutions, jobs, orders, payments, plans, records, registration,
+    accounts, certificates, console, enrol, enterprises, files, health, institutions, jobs, lookup, orders, payments, people, plans,
+    records, registration, scores,
 )
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
@@ -20,6 +21,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     )),
     ("Training", _l("培训"), "book", (
         (plans.PlanView, _l("培训计划"), "book"),
+        (scores.ScoreView, _l("成绩报审"), "score"),
     )),
     ("Orders", _l("报名与订单"), "cart", (
         (enrol.EnrolView, _l("报名"), "people"),
@@ -28,7 +30,13 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     ("Review", _l("审核"), "check", (
         (enterprises.EnterpriseReviewView, _l("企业审核"), "building"),
         (plans.PlanReviewView, _l("培训计划审核"), "book"),
+        (scores.ScoreReviewView, _l("成绩审核"), "score"),
+        (certificates.CertificateIssueView, _l("生成证书"), "medal"),
         (institutions.InstitutionView, _l("培训机构管理"), "building"),
+    )),
+    ("People", _l("查询"), "search", (
+        (people.PeopleView, _l("报名人员查询"), "people"),
+        (certificates.CertificateView, _l("证书"), "medal"),
     )),
     ("Operation", _l("系统"), "gear", (
         (console.ConsoleView, _l("控制台"), "gear"),
@@ -37,7 +45,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
-    registration.ResetView, payments.AlipayView, health.HealthView,
+    registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
 )
 
 

@@ -3,7 +3,6 @@ product page, and never another party's tool: it has no row scope, so only admin
 
 from __future__ import annotations
 
-import string
 from typing import Any
 
 from flask import Flask, abort, flash, redirect, url_for
@@ -18,16 +17,15 @@ from flask_login import current_user
 from sqlalchemy import select
 from wtforms.validators import ValidationError
 
-from app import audit, jobs, parameters
+from app import audit, jobs
+from app.errors import Invalid
 from app.extensions import csrf, db
+from app.operations.numbering import parse_pattern
 from app.security import current_actor
 from models import (
     AuditEvent, Education, Job, Occupation, Parameter, Region, ReviewEvent, SkillLevel, StoredFile, Title,
 )
 from views.base import PortalView, page
-
-PATTERN_FIELDS = {"prov", "yyyy", "occ", "level", "seq"}
-
 
 class ConsoleView(PortalView):
     """The menu entry, and the permission that opens the console."""
@@ -112,14 +110,11 @@ class ParameterView(DictionaryView):
 
 
 def _check_pattern(pattern: str) -> None:
-    """A certificate number's pattern names known fields only, and ends in a serial."""
+    """The pattern is read by the very code that will use it."""
     try:
-        names = [name for _text, name, _spec, _conversion in string.Formatter().parse(pattern) if name]
-    except ValueError:
-        names = []
-    if not names or names[-1] != "seq" or not set(names) <= PATTERN_FIELDS:
-        raise ValidationError(_("规则只能使用 {prov} {yyyy} {occ} {level} {seq}，并以 {seq} 结尾，例如 %(example)s。",
-                                example=parameters.DEFAULTS["certificate_number"][0]))
+        parse_pattern(pattern)
+    except Invalid as error:
+        raise ValidationError(str(error)) from None
 
 
 class ReadOnlyView(_Guarded, ModelView):

@@ -61,8 +61,9 @@ class Listing:
         return f"{request.path}?{urlencode({**self.values, 'page': page})}"
 
 
-def _narrowed(statement: Select[Any], searches: Sequence[Search], filters: Sequence[Filter],
-              given: Any) -> tuple[Select[Any], dict[str, str]]:
+def narrowed(statement: Select[Any], searches: Sequence[Search], filters: Sequence[Filter],
+             given: Any) -> tuple[Select[Any], dict[str, str]]:
+    """`statement` under the search and filters of a request's arguments, and the values that counted."""
     values: dict[str, str] = {}
     for search in searches:
         text = given.get(search.name, "").strip()[:100]
@@ -82,7 +83,7 @@ def listing(statement: Select[Any], *, order: Sequence[Any], searches: Sequence[
             filters: Sequence[Filter] = (), options: Sequence[Any] = (), size: int = PAGE_SIZE) -> Listing:
     """One page of `statement`, narrowed by the request's arguments. Two statements, whatever the size of the table,
     besides those of `options` (eager loads)."""
-    statement, values = _narrowed(statement, searches, filters, request.args)
+    statement, values = narrowed(statement, searches, filters, request.args)
     entity = statement.column_descriptions[0]["entity"]
     primary = list(entity.__table__.primary_key)[0]
     total = db.session.scalar(select(func.count()).select_from(statement.with_only_columns(primary).order_by(None).subquery())) or 0
@@ -99,7 +100,7 @@ def chosen_ids(statement: Select[Any], *, searches: Sequence[Search] = (), filte
     entity = statement.column_descriptions[0]["entity"]
     primary = list(entity.__table__.primary_key)[0]
     if request.form.get("all") == "1":
-        statement, _values = _narrowed(statement, searches, filters, request.form)
+        statement, _values = narrowed(statement, searches, filters, request.form)
     else:
         ticked = [int(text) for text in request.form.getlist("ids") if text.isdigit() and len(text) < 19]
         statement = statement.where(primary.in_(ticked))

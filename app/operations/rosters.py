@@ -88,13 +88,19 @@ def run_import(batch_id: int, report: Report) -> None:
 
 
 def _live_elsewhere(batch: ImportBatch, people: list[PersonRow]) -> list[RowFault]:
-    """C15: who already has a seat in this plan."""
+    """C15: who already has a seat in this plan, or for the same occupation and level in another that is not over."""
     seal = vault()
     rows = {seal.index(person.id_number, "id_number"): person for person in people}
-    live = db.session.scalars(select(Enrolment.id_number_index).where(
-        Enrolment.plan_id == batch.plan_id, Enrolment.state.in_(("held", "enrolled"))))
-    faults = [RowFault(rows[index].row, 0, roster.ID_NUMBER, _("%(name)s已报名本计划，不能重复报名，请删去这一行。", name=rows[index].name))
-              for index in live if index in rows]
+    live = db.session.execute(
+        select(Enrolment.id_number_index, Enrolment.plan_id, Enrolment.occupation_id, Enrolment.level_id, TrainingPlan.name)
+        .join(TrainingPlan, Enrolment.plan_id == TrainingPlan.id)
+        .where(Enrolment.state.in_(("held", "enrolled")), TrainingPlan.attendance_confirmed_at.is_(None)))
+    faults = []
+    for index, plan_id, occupation_id, level_id, plan_name in live:
+        person = rows.get(bytes(index))
+        if person and (plan_id == batch.plan_id or (occupation_id, level_id) == (person.occupation_id, person.level_id)):
+            faults.append(RowFault(person.row, 0, roster.ID_NUMBER, _(
+                "%(name)s已报名“%(plan)s”，不能重复报名，请删去这一行。", name=person.name, plan=plan_name)))
     db.session.commit()
     return faults
 
@@ -135,11 +141,12 @@ def _write_faults(batch: ImportBatch, data: bytes, found: Roster) -> None:
 def discard(batch: ImportBatch, *, actor: Actor) -> None:
     """Throw a list away: its drafts go, its record stays. Raises `Conflict` when it is ordered or still being read."""
     with transaction() as session:
+        # The batch moves first: an order that is being made locks it, and then finds it gone or has already held its people.
+        moved = workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, batch.state, "discarded") \
+            if batch.state in ("clean", "faulty") else []
         ordered = session.scalars(select(Enrolment.id).where(
             Enrolment.batch_id == batch.id, Enrolment.state.in_(("held", "enrolled"))).limit(1)).first()
-        moved = ordered is None and workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, batch.state,
-                                                  "discarded") if batch.state in ("clean", "faulty") else []
-        if not moved:
+        if not moved or ordered is not None:
             raise Conflict(_("这份名单已生成订单或正在处理，不能删除。"))
         session.execute(delete(Enrolment).where(Enrolment.batch_id == batch.id, Enrolment.state == "draft")
                         .execution_options(synchronize_session=False))

@@ -1,8 +1,8 @@
 """tables
 
-Revision ID: a4213afee075
+Revision ID: f387333a3f0e
 Revises: 
-Create Date: 2026-11-24 01:25:08.813937
+Create Date: 2026-11-24 01:35:19.759267
 
 """
 from alembic import op
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = 'a4213afee075'
+revision = 'f387333a3f0e'
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -674,6 +674,7 @@ def upgrade():
     op.create_table('score_report',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('exam_plan_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('last_import', sa.JSON(), nullable=False),
     sa.Column('institution_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('review_state', sa.String(length=20), nullable=False),

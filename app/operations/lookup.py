@@ -1,0 +1,57 @@
+"""The public look-up of a certificate (P1, C17): two things must be known, and little is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from app.crypto import blind
+from app.extensions import db
+from app.identifiers import mask_id_number, mask_name
+from models import Certificate
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the public is told of a certificate. Name and ID number are masked."""
+
+    number: str
+    name: str
+    id_number: str
+    occupation: str
+    level: str
+    institution: str
+    authority: str
+    issued_on: date
+    valid: bool
+    pushed: bool
+
+
+def _told(row: Certificate) -> Found:
+    return Found(row.number, mask_name(row.name), mask_id_number(row.id_number), row.occupation.name, row.level.name,
+                 row.institution_name, row.authority.name, row.issued_on, row.state == "valid", row.push_state == "pushed")
+
+
+_IN_FULL = (joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.authority))
+
+
+def find(*, name: str, id_number: str = "", number: str = "") -> list[Found]:
+    """The certificates of this name with this ID number or this certificate number; none when anything differs."""
+    name, id_number, number = name.strip(), id_number.strip().upper(), number.strip()
+    if not name or not (id_number or number) or len(id_number) > 18 or len(number) > 40:
+        return []
+    statement = select(Certificate).where(Certificate.name == name).options(*_IN_FULL).order_by(Certificate.number).limit(20)
+    if number:
+        statement = statement.where(Certificate.number == number)
+    if id_number:
+        statement = statement.where(Certificate.id_number_index == blind(id_number, "id_number"))
+    return [_told(row) for row in db.session.scalars(statement)]
+
+
+def by_code(number: str) -> Found | None:
+    """The certificate a QR code names."""
+    row = db.session.scalars(select(Certificate).where(Certificate.number == number).options(*_IN_FULL)).first()
+    return _told(row) if row is not None else None

@@ -1,0 +1,76 @@
+"""报名人员查询: who is enrolled, how far they are, everything about one person (I28, E20, X2, X4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import Select, select
+from sqlalchemy.orm import joinedload
+
+from app import files, scope
+from app.extensions import db
+from app.operations import people
+from app.operations.progress import states_of
+from models import Certificate, Enrolment, Enterprise, ExamPlan, Sitting, TrainingPlan
+from models.plans import PlanDay
+from views.base import PortalView, download, page
+from views.listing import Search, like, listing, narrowed
+from views.plan_form import SESSIONS
+from views.scores import RESULTS
+
+
+class PeopleView(PortalView):
+    """One page for three parties; scope decides whom each of them finds."""
+
+    route_base = "/people"
+    default_view = "list"
+
+    def _statement(self) -> Select[Any]:
+        return scope.visible(self.actor, Enrolment).where(Enrolment.state == "enrolled")
+
+    def _searches(self) -> list[Search]:
+        searches = [Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),
+                    Search("id_number", _l("身份证号（完整）"), people.by_id_number), Search("phone", _l("手机号（完整）"), people.by_phone)]
+        if not self.actor.is_enterprise:
+            searches += [
+                Search("enterprise", _l("企业名称"), lambda text: Enrolment.enterprise_id.in_(
+                    select(Enterprise.id).where(like(Enterprise.name, text)))),
+                Search("plan", _l("培训计划名称"), lambda text: Enrolment.plan_id.in_(
+                    select(TrainingPlan.id).where(like(TrainingPlan.name, text)))),
+                Search("exam", _l("考核计划名称"), lambda text: people.by_exam(like(ExamPlan.name, text)))]
+        return searches
+
+    @page("/", "list")
+    def list(self) -> Any:
+        rows = listing(self._statement(), order=(Enrolment.id.desc(),), searches=self._searches(), options=people.IN_FULL)
+        return self.page("portal/people/list.html", listing=rows, title=_("报名人员查询"), states=states_of(rows.rows),
+                         query=request.query_string.decode())
+
+    @page("/people.xlsx", "download")
+    def export(self) -> Any:
+        statement, _values = narrowed(self._statement(), self._searches(), (), request.args)
+        return download(people.export(statement, actor=self.actor), "报名人员.xlsx", files.XLSX)
+
+    @page("/<int:enrolment_id>", "show")
+    def show(self, enrolment_id: int) -> Any:
+        return self._show(self._person(enrolment_id))
+
+    @page("/<int:enrolment_id>/reveal", "reveal", ("POST",))
+    def reveal(self, enrolment_id: int) -> Any:
+        person = self._person(enrolment_id)
+        return self._show(person, revealed=people.reveal(person, actor=self.actor))
+
+    def _person(self, enrolment_id: int) -> Enrolment:
+        return self.fetch(Enrolment, enrolment_id, *people.IN_FULL, joinedload(Enrolment.title), joinedload(Enrolment.education),
+                          joinedload(Enrolment.plan).selectinload(TrainingPlan.days).joinedload(PlanDay.teacher))
+
+    def _show(self, person: Enrolment, revealed: tuple[str, str] | None = None) -> Any:
+        sittings = db.session.scalars(
+            scope.visible(self.actor, Sitting).where(Sitting.enrolment_id == person.id).order_by(Sitting.id)
+            .options(joinedload(Sitting.room), joinedload(Sitting.exam_plan).joinedload(ExamPlan.report))).all()
+        certificate = db.session.scalars(scope.visible(self.actor, Certificate).where(Certificate.enrolment_id == person.id)).first()
+        return self.page("portal/people/show.html", person=person, title=person.name, progress=states_of([person])[person.id],
+                         sittings=sittings, certificate=certificate, revealed=revealed, sessions=dict(SESSIONS), results=RESULTS)
