@@ -31,6 +31,11 @@ class Region(Model):
         """The code of the city this region is in; a province answers its own."""
         return self.code if self.level == "province" else self.code[:4] + "00"
 
+    @property
+    def full_name(self) -> str:
+        """杭州市 / 西湖区: a county with its city, for names alone repeat."""
+        return f"{self.parent.name} / {self.name}" if self.level == "county" and self.parent else self.name
+
     def __str__(self) -> str:
         return self.name
 

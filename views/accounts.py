@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request, session
+from flask import redirect, request, session
 from flask_appbuilder import expose
 from flask_appbuilder.security.views import AuthDBView
+from flask_appbuilder.utils.base import get_safe_redirect
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_user
@@ -20,7 +21,7 @@ from app.operations import accounts
 from app.security import SESSION_VERSION
 from views.base import PortalView, page, put_error_on, said
 
-PARTIES = (("institution", _l("培训机构")), ("enterprise", _l("企业")), ("authority", _l("主管部门")))
+PARTIES = [("institution", _l("培训机构")), ("enterprise", _l("企业")), ("authority", _l("主管部门"))]
 
 
 class LoginForm(FlaskForm):
@@ -58,16 +59,12 @@ class LoginView(AuthDBView):
                                     title=_("登录"), appbuilder=self.appbuilder)
 
     def _go_on(self) -> Response:
-        from flask_appbuilder.utils.base import get_safe_redirect
-
-        from flask import redirect
-
         return redirect(get_safe_redirect(request.args.get("next", "")), 303)
 
 
 class PasswordForm(FlaskForm):
-    current = PasswordField(_l("当前密码"), validators=[InputRequired(_l("请填写当前密码。"))])
-    new = PasswordField(_l("新密码"), validators=[InputRequired(_l("请填写新密码。"))])
+    current = PasswordField(_l("当前密码"), validators=[InputRequired(_l("请填写当前密码。")), Length(max=256)])
+    new = PasswordField(_l("新密码"), validators=[InputRequired(_l("请填写新密码。")), Length(max=128)])
     again = PasswordField(_l("再次输入新密码"), validators=[InputRequired(_l("请再次填写新密码。"))])
 
 

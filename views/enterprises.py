@@ -4,44 +4,70 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import jsonify, request
+from flask import request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy import false
 from sqlalchemy.orm import joinedload
-from wtforms import BooleanField, FileField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms import BooleanField, FileField, SelectField
+from wtforms.validators import InputRequired
 
 from app import workflow
 from app.errors import PortalError
 from app.identifiers import mask_phone
 from app.operations import enterprises, phone_codes
 from app.presentation import moment
-from models import Enterprise
+from models import Enterprise, Region
 from views.base import PortalView, page, put_error_on, said
+from views.forms import answer_sent, arrived, line
 from views.listing import Filter, Search, like
 from views.records import events_of
 from views.registration import given_papers, region_choices
-from views.reviewing import Column, ReviewDesk
+from views.reviewing import Column, ReviewDesk, standing
 
-REQUIRED = InputRequired(_l("此项必填。"))
+# What of a correction is settled once an authority reads it, and what stays settled after it has approved.
+NAMES_AND_PAPERS = ("name", "legal_representative", "licence", "qualification", "commitment")
+PLACE = ("region_code", "is_provincial")
 
 
 class CorrectionForm(FlaskForm):
-    """修改 (E9). Name, legal representative and papers are offered only while they may change."""
+    """修改 (E9). A field that may not change now is taken out."""
 
-    name = StringField(_l("企业名称"), validators=[REQUIRED, Length(max=100)])
-    legal_representative = StringField(_l("法定代表人"), validators=[Length(max=50)])
-    region_code = SelectField(_l("所属地区"), validators=[Optional()])
+    name = line(_l("企业名称"), 100)
+    legal_representative = line(_l("法定代表人"), 50)
+    region_code = SelectField(_l("所属地区"), validators=[InputRequired(_l("请选择所属地区（市或县区）。"))])
     is_provincial = BooleanField(_l("省属单位"))
-    address = StringField(_l("企业地址"), validators=[REQUIRED, Length(max=200)])
-    contact_name = StringField(_l("企业联系人"), validators=[REQUIRED, Length(max=50)])
-    phone = StringField(_l("手机号"), validators=[REQUIRED, Length(max=20)])
-    code = StringField(_l("验证码（更换手机号时填写）"), validators=[Length(max=6)])
+    address = line(_l("企业地址"), 200)
+    contact_name = line(_l("企业联系人"), 50)
+    phone = line(_l("手机号"), 20)
+    code = line(_l("验证码"), 10, required=False)
     licence = FileField(_l("营业执照"))
     qualification = FileField(_l("资质证书"))
     commitment = FileField(_l("企业承诺书"))
+
+    def keep_to(self, row: Enterprise) -> None:
+        """Offer only what may change in this state (C1)."""
+        settled: tuple[str, ...] = ()
+        if not row.editable:
+            settled = NAMES_AND_PAPERS if row.review_state == "approved" else NAMES_AND_PAPERS + PLACE
+        for name in settled:
+            delattr(self, name)
+        if "region_code" in self:
+            choices = region_choices()
+            if row.region_code not in dict(choices):
+                choices.insert(1, (row.region_code, row.region.full_name))
+            self.region_code.choices = choices
+
+    def correction(self, row: Enterprise) -> enterprises.Correction:
+        """What was typed; what was not offered stays as it is."""
+        def value(name: str) -> Any:
+            return self[name].data if name in self else getattr(row, name)
+
+        return enterprises.Correction(
+            name=value("name"), region_code=value("region_code"), is_provincial=value("is_provincial"),
+            address=value("address"), legal_representative=value("legal_representative"),
+            contact_name=value("contact_name"), phone=value("phone"), code=self.code.data or "", papers=given_papers())
 
 
 class EnterpriseView(PortalView):
@@ -57,35 +83,37 @@ class EnterpriseView(PortalView):
     def show(self) -> Any:
         row = self._own()
         return self.page("portal/enterprises/show.html", enterprise=row, title=_("企业基本信息"),
-                         papers=enterprises.papers_of(row), phone=mask_phone(row.phone),
+                         standing=standing(row, _("报名")), papers=enterprises.papers_of(row), phone=mask_phone(row.phone),
                          events=events_of("enterprise", row.id), steps=workflow.steps_open_to(self.actor, row))
 
     @page("/edit", "edit", ("GET", "POST"))
     def edit(self) -> Any:
-        row = self._own()
-        form = CorrectionForm(obj=row)
-        form.region_code.choices = region_choices()
+        row, form = self._form()
         if form.validate_on_submit():
             try:
-                again = enterprises.correct(row, self._correction(form, row), actor=self.actor)
+                again = enterprises.correct(row, form.correction(row), actor=self.actor)
             except PortalError as error:
                 put_error_on(form, error)
             else:
-                said(_("已保存。所属地区或省属标志有变化，需重新审核，审核通过前不能报名。") if again else _("已保存。"))
-                return self.to("show")
-        return self.page("portal/enterprises/edit.html", form=form, enterprise=row, title=_("修改企业信息"))
+                said(_("已保存。所属地区或省属标志有变化，需重新审核，审核通过前不能报名。") if again else _("已保存。"),
+                     "warning" if again else "success")
+                return arrived(url_for("EnterpriseView.show"))
+        return self._edit_page(row, form)
 
-    @staticmethod
-    def _correction(form: CorrectionForm, row: Enterprise) -> enterprises.Correction:
-        return enterprises.Correction(
-            name=form.name.data, region_code=form.region_code.data or row.region_code, is_provincial=form.is_provincial.data,
-            address=form.address.data, legal_representative=form.legal_representative.data or "",
-            contact_name=form.contact_name.data, phone=form.phone.data, code=form.code.data or "", papers=given_papers())
+    def _form(self) -> tuple[Enterprise, CorrectionForm]:
+        row = self._own()
+        form = CorrectionForm(obj=row)
+        form.keep_to(row)
+        return row, form
+
+    def _edit_page(self, row: Enterprise, form: CorrectionForm) -> str:
+        return self.page("portal/enterprises/edit.html", form=form, enterprise=row, title=_("修改企业信息"),
+                         names=enterprises.PAPERS, papers={stored.kind: stored for _name, stored in enterprises.papers_of(row)})
 
     @page("/code", "edit", ("POST",))
     def code(self) -> Any:
         phone_codes.send_code(request.form.get("phone", ""), "change_phone")
-        return jsonify(message=_("验证码已发送，5 分钟内有效。"))
+        return answer_sent(_("验证码已发送，5 分钟内有效。")) or self._edit_page(*self._form())
 
     @page("/submit", "submit", ("POST",))
     def submit(self) -> Any:
@@ -110,7 +138,7 @@ class EnterpriseReviewView(ReviewDesk):
     columns = (
         Column(_l("企业名称"), lambda row: row.name),
         Column(_l("社会信用代码"), lambda row: row.uscc),
-        Column(_l("所属地区"), lambda row: row.region.name),
+        Column(_l("所属地区"), lambda row: row.region.full_name),
         Column(_l("省属"), lambda row: _("是") if row.is_provincial else _("否")),
         Column(_l("上报时间"), lambda row: moment(row.submitted_at)),
     )
@@ -125,7 +153,7 @@ class EnterpriseReviewView(ReviewDesk):
                        lambda value: Enterprise.is_provincial.is_(value == "1")),)
 
     def options(self) -> Any:
-        return (joinedload(Enterprise.region),)
+        return (joinedload(Enterprise.region).joinedload(Region.parent),)
 
     def show_values(self, subject: Enterprise) -> dict[str, Any]:
         return {"enterprise": subject, "papers": enterprises.papers_of(subject), "phone": mask_phone(subject.phone)}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
+from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy.orm import selectinload
-from wtforms import FileField, RadioField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms import FileField, RadioField
 
 from app import workflow
 from app.errors import PortalError
@@ -19,32 +18,31 @@ from app.operations import institutions
 from app.presentation import moment
 from models import Institution, Teacher
 from views.base import PortalView, page, put_error_on, said
-from views.listing import Filter, Search, like
+from views.forms import arrived, chosen_file, line
+from views.listing import Search, like
 from views.records import events_of
-from views.reviewing import Column, ReviewDesk
+from views.reviewing import Column, ReviewDesk, standing
 
-REQUIRED = InputRequired(_l("此项必填。"))
-TEACHER_KINDS = (("own", _l("本单位")), ("external", _l("外聘")))
+TEACHER_KINDS = [("own", _l("本单位")), ("external", _l("外聘"))]
 
 
 class FilingForm(FlaskForm):
-    address = StringField(_l("单位地址"), validators=[REQUIRED, Length(max=200)])
-    contact_name = StringField(_l("联系人"), validators=[REQUIRED, Length(max=50)])
-    contact_phone = StringField(_l("联系电话"), validators=[REQUIRED, Length(max=20)])
+    address = line(_l("单位地址"), 200)
+    contact_name = line(_l("联系人"), 50)
+    contact_phone = line(_l("联系电话"), 20)
     licence = FileField(_l("营业执照"))
     commitment = FileField(_l("承诺书"))
 
 
 class TeacherForm(FlaskForm):
-    name = StringField(_l("姓名"), validators=[REQUIRED, Length(max=50)])
+    name = line(_l("姓名"), 50)
     kind = RadioField(_l("类别"), choices=TEACHER_KINDS, default="own")
-    qualification = StringField(_l("职称或资格"), validators=[Length(max=100)])
-    phone = StringField(_l("手机号（选填）"), validators=[Length(max=20)])
+    qualification = line(_l("职称或资格"), 100, required=False)
+    phone = line(_l("手机号（选填）"), 20, required=False)
 
 
-def _file(name: str) -> tuple[str, bytes]:
-    file = request.files.get(name)
-    return (file.filename or "", file.read(institutions.MOST_BYTES + 1)) if file else ("", b"")
+def _phone(row: Institution) -> str:
+    return mask_phone(row.contact_phone) if row.contact_phone else ""
 
 
 class FilingView(PortalView):
@@ -56,13 +54,16 @@ class FilingView(PortalView):
     def _own(self) -> Institution:
         return self.fetch(Institution, self.actor.institution_id, selectinload(Institution.teachers))
 
+    def _filing_page(self, row: Institution, teacher_form: TeacherForm) -> str:
+        return self.page("portal/institutions/filing.html", institution=row, title=_("机构备案"), teacher_form=teacher_form,
+                         standing=standing(row, _("上报培训计划")), teacher_kinds=dict(TEACHER_KINDS), phone=_phone(row),
+                         papers=institutions.papers_of(row),
+                         missing=institutions.missing_for_submission(row), events=events_of("institution", row.id),
+                         steps=workflow.steps_open_to(self.actor, row))
+
     @page("/", "show")
     def show(self) -> Any:
-        row = self._own()
-        return self.page("portal/institutions/filing.html", institution=row, title=_("机构备案"), teacher_form=TeacherForm(),
-                         teacher_kinds=dict(TEACHER_KINDS), missing=institutions.missing_for_submission(row),
-                         phone=mask_phone(row.contact_phone) if row.contact_phone else "",
-                         events=events_of("institution", row.id), steps=workflow.steps_open_to(self.actor, row))
+        return self._filing_page(self._own(), TeacherForm())
 
     @page("/edit", "edit", ("GET", "POST"))
     def edit(self) -> Any:
@@ -70,14 +71,14 @@ class FilingView(PortalView):
         form = FilingForm(obj=row)
         if form.validate_on_submit():
             filing = institutions.Filing(form.address.data, form.contact_name.data, form.contact_phone.data,
-                                         _file("licence"), _file("commitment"))
+                                         chosen_file("licence"), chosen_file("commitment"))
             try:
                 institutions.save_filing(row, filing, actor=self.actor)
             except PortalError as error:
                 put_error_on(form, error)
             else:
                 said(_("已保存。"))
-                return self.to("show")
+                return arrived(url_for("FilingView.show"))
         return self.page("portal/institutions/filing_edit.html", form=form, institution=row, title=_("填写备案信息"))
 
     @page("/teachers", "edit", ("POST",))
@@ -93,16 +94,14 @@ class FilingView(PortalView):
             else:
                 said(_("已登记老师 %(name)s。", name=form.name.data))
                 return self.to("show", _anchor="teachers")
-        return self.page("portal/institutions/filing.html", institution=row, title=_("机构备案"), teacher_form=form,
-                         teacher_kinds=dict(TEACHER_KINDS), missing=institutions.missing_for_submission(row),
-                         phone=mask_phone(row.contact_phone) if row.contact_phone else "",
-                         events=events_of("institution", row.id), steps=workflow.steps_open_to(self.actor, row))
+        return self._filing_page(row, form)
 
     @page("/teachers/<int:teacher_id>/<any(enable, disable):wanted>", "edit", ("POST",))
     def switch_teacher(self, teacher_id: int, wanted: str) -> Any:
         teacher = self.fetch(Teacher, teacher_id)
         institutions.set_teacher_enabled(teacher, wanted == "enable", actor=self.actor)
-        said(_("已启用 %(name)s。", name=teacher.name) if wanted == "enable" else _("已停用 %(name)s，不再出现在新计划中。", name=teacher.name))
+        said(_("已启用 %(name)s。", name=teacher.name) if wanted == "enable" else
+             _("已停用 %(name)s，不再出现在新计划中。", name=teacher.name))
         return self.to("show", _anchor="teachers")
 
     @page("/submit", "submit", ("POST",))
@@ -119,10 +118,10 @@ class FilingView(PortalView):
 
 
 class NewInstitutionForm(FlaskForm):
-    name = StringField(_l("机构名称"), validators=[REQUIRED, Length(max=100)])
-    short_name = StringField(_l("中文简称（5 字以内）"), validators=[REQUIRED, Length(max=10)])
-    uscc = StringField(_l("社会信用代码"), validators=[REQUIRED, Length(max=40)])
-    username = StringField(_l("登录用户名"), validators=[REQUIRED, Length(max=30)])
+    name = line(_l("机构名称"), 100)
+    short_name = line(_l("中文简称"), 10)
+    uscc = line(_l("社会信用代码"), 40)
+    username = line(_l("登录用户名"), 30)
 
 
 class InstitutionView(ReviewDesk):
@@ -144,22 +143,16 @@ class InstitutionView(ReviewDesk):
     def searches(self) -> Any:
         return (Search("q", _l("机构名称"), lambda text: like(Institution.name, text)),)
 
-    def filters(self) -> tuple[Filter, ...]:
-        return ()
-
-    def options(self) -> Any:
-        return ()
-
     def show_values(self, subject: Institution) -> dict[str, Any]:
         return {"institution": subject, "login": institutions.account_of(subject), "teacher_kinds": dict(TEACHER_KINDS),
-                "phone": mask_phone(subject.contact_phone) if subject.contact_phone else ""}
+                "papers": institutions.papers_of(subject),
+                "phone": _phone(subject), "manages": subject.authority_id == self.actor.authority_id}
 
     @page("/add", "add", ("GET", "POST"))
     def add(self) -> Any:
         form = NewInstitutionForm()
         if form.validate_on_submit():
-            given = institutions.NewInstitution(form.username.data.strip(), form.name.data.strip(),
-                                                form.short_name.data.strip(), form.uscc.data)
+            given = institutions.NewInstitution(form.username.data, form.name.data, form.short_name.data, form.uscc.data)
             try:
                 row, password = institutions.create(given, actor=self.actor)
             except PortalError as error:

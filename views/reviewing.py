@@ -20,6 +20,19 @@ from views.records import events_of
 REVIEWER_STEPS = ("accept", "approve", "reject")
 
 
+def standing(subject: Any, then: str) -> tuple[str, str]:
+    """Where a registration or filing stands, as (tone, sentence) for its owner; `then` is what approval allows."""
+    authority = str(subject.authority)
+    if subject.review_state == "rejected":
+        return "bad", _("未通过%(authority)s审核：%(reason)s", authority=authority, reason=subject.review_remark)
+    return {
+        "draft": ("warn", _("尚未提交审核。提交并经%(authority)s审核通过后，可以%(then)s。", authority=authority, then=then)),
+        "submitted": ("info", _("等待%(authority)s受理。审核通过后，可以%(then)s。", authority=authority, then=then)),
+        "accepted": ("info", _("%(authority)s已受理，正在审核。审核通过后，可以%(then)s。", authority=authority, then=then)),
+        "approved": ("ok", _("已通过%(authority)s审核，可以%(then)s。", authority=authority, then=then)),
+    }[subject.review_state]
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a desk: its heading, and what a row shows in it."""

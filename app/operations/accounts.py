@@ -16,6 +16,7 @@ from app import audit
 from app.actors import Actor
 from app.errors import Invalid
 from app.extensions import db, transaction
+from app.operations.checks import Findings
 from models import Account
 
 # Administrators have no tab of their own; they are the authority's colleagues and sign in there.
@@ -54,19 +55,22 @@ def hashed(password: str) -> str:
 def change_password(user_id: int, current: str, new: str, again: str, *, actor: Actor) -> int:
     """Set one's own new password and end every other session (X3). Returns the new session version.
 
-    Raises `Invalid` at the field that is wrong.
+    Raises `InvalidFields`.
     """
     user = db.session.get_one(User, user_id)
+    found = Findings()
     if not check_password_hash(user.password, current):
-        raise Invalid(_("当前密码不正确。"), "current")
+        found.add("current", _("当前密码不正确。"))
+    elif new == current:
+        found.add("new", _("新密码不能与当前密码相同。"))
+    found.tried(lambda: check_new_password(new))
     if new != again:
-        raise Invalid(_("两次输入的新密码不一致。"), "again")
-    if new == current:
-        raise Invalid(_("新密码不能与当前密码相同。"), "new")
-    check_new_password(new)
+        found.add("again", _("两次输入的新密码不一致。"))
+    found.settle()
+    secret = hashed(new)
     with transaction() as session:
         account = session.scalars(select(Account).where(Account.user_id == user_id).with_for_update()).one()
-        user.password = hashed(new)
+        user.password = secret
         account.must_change_password = False
         account.session_version += 1
         audit.record(actor, "change_password", "account", {"user_id": user_id})

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import cast
 
 from flask_appbuilder.security.sqla.models import Role, User
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, files, workflow
 from app.actors import Actor
 from app.crypto import blind
-from app.documents.pictures import PictureFault, clean_jpeg
 from app.errors import Conflict, Invalid, InvalidFields
-from app.extensions import db, transaction
-from app.identifiers import IdentifierError, parse_uscc
+from app.extensions import db, let_go, transaction
 from app.operations.accounts import check_new_password, hashed
+from app.operations.checks import Findings, checked_photo, checked_uscc
 from app.operations.phone_codes import checked_phone, use_code
 from app.permissions import ENTERPRISE
 from models import Account, Authority, Enterprise, Region, StoredFile
 
 # The exact name each paper's file must carry (E2), and what it is called.
 PAPERS = {"licence": "yyzz.jpg", "qualification": "zzzs.jpg", "commitment": "cns.jpg"}
-MOST_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class Registration:
     phone: str
     code: str
     password: str
+    again: str
     papers: dict[str, tuple[str, bytes]]
 
 
@@ -55,35 +53,12 @@ def checked_paper(kind: str, name: str, data: bytes) -> bytes:
     """The re-encoded JPEG of one paper. Raises `Invalid` that says which file, what is wrong, what to do (E2)."""
     title, wanted = paper_names()[kind], PAPERS[kind]
     if not data:
-        raise Invalid(_("请上传%(title)s照片（%(wanted)s）。", title=title, wanted=wanted), kind)
+        raise Invalid(_("请上传%(title)s照片（%(wanted)s）。", title=title, wanted=wanted) if not name else
+                      _("%(title)s（%(wanted)s）是空文件，请重新选择。", title=title, wanted=wanted), kind)
     if name != wanted:
         raise Invalid(_("%(title)s的文件名应为 %(wanted)s，您选择的是 %(name)s。请改名后重新上传。", title=title, wanted=wanted,
                         name=name[:60]), kind)
-    try:
-        return clean_jpeg(data, max_bytes=MOST_BYTES, min_side=300).data
-    except PictureFault as fault:
-        reasons = {
-            "not_jpeg": _("不是 JPG 图片，请用相机或手机重新拍摄并保存为 JPG"),
-            "too_big": _("超过 2 MB，请压缩后重新上传"),
-            "too_small": _("尺寸太小，看不清文字，请重新拍摄"),
-            "too_many_pixels": _("像素过大，请缩小后重新上传"),
-        }
-        reason = reasons.get(fault.code, _("图片已损坏，请重新拍摄"))
-        raise Invalid(_("%(title)s（%(wanted)s）%(reason)s。", title=title, wanted=wanted, reason=reason), kind) from None
-
-
-def checked_uscc(text: str, field: str = "uscc") -> str:
-    """A social credit code as typed, or `Invalid` saying what is wrong with it."""
-    try:
-        return parse_uscc(text)
-    except IdentifierError as error:
-        messages = {
-            "length": _("社会信用代码应为 18 位。"),
-            "charset": _("社会信用代码只含数字和大写字母，且没有 I、O、S、V、Z，请检查是否把 1 写成 I、0 写成 O。"),
-            "form": _("社会信用代码的格式不对，请对照营业执照核对。"),
-            "check": _("社会信用代码校验不通过，请对照营业执照逐位核对。"),
-        }
-        raise Invalid(messages[error.code], field) from None
+    return checked_photo(_("%(title)s（%(wanted)s）", title=title, wanted=wanted), data, kind)
 
 
 def reviewing_authority(region_code: str, is_provincial: bool) -> Authority:
@@ -101,27 +76,25 @@ def reviewing_authority(region_code: str, is_provincial: bool) -> Authority:
     return authority
 
 
+def _registered() -> str:
+    return _("该企业已注册，不能重复注册。请直接登录；忘记密码可在登录页重置。")
+
+
 def _check(registration: Registration) -> tuple[str, str, Authority, dict[str, bytes]]:
-    """Every rule of a registration at once, except the phone code, which is spent only when all else is right."""
-    errors: dict[str, object] = {}
-
-    def tried(act: Callable[[], Any]) -> Any:
-        try:
-            return act()
-        except Invalid as error:
-            errors[error.field or ""] = error.message
-            return None
-
-    uscc = tried(lambda: checked_uscc(registration.uscc))
-    phone = tried(lambda: checked_phone(registration.phone))
-    authority = tried(lambda: reviewing_authority(registration.region_code, registration.is_provincial))
-    tried(lambda: check_new_password(registration.password, "password"))
-    papers = {kind: tried(partial(checked_paper, kind, *registration.papers.get(kind, ("", b"")))) for kind in PAPERS}
+    """Every rule of a registration at once, except the phone code, which is spent only when all else is right. The
+    pictures come first: nobody waits for the database while they are drawn anew."""
+    found = Findings()
+    papers = {kind: found.tried(partial(checked_paper, kind, *registration.papers.get(kind, ("", b"")))) for kind in PAPERS}
+    uscc = found.tried(lambda: checked_uscc(registration.uscc))
+    phone = found.tried(lambda: checked_phone(registration.phone))
+    found.tried(lambda: check_new_password(registration.password, "password"))
+    if registration.again != registration.password:
+        found.add("again", _("两次输入的密码不一致。"))
+    authority = found.tried(lambda: reviewing_authority(registration.region_code, registration.is_provincial))
     if uscc and db.session.scalars(select(Enterprise.id).where(Enterprise.uscc == uscc)).first():
-        errors["uscc"] = _("该企业已注册，不能重复注册。请直接登录；忘记密码可在登录页重置。")
-    if errors:
-        raise InvalidFields(errors, _("有 %(n)s 处需要修改，见标红的栏目。", n=len(errors)))
-    return uscc, phone, authority, papers
+        found.add("uscc", _registered())
+    found.settle()
+    return cast("tuple[str, str, Authority, dict[str, bytes]]", (uscc, phone, authority, papers))
 
 
 def register(registration: Registration, *, address: str = "") -> Enterprise:
@@ -130,7 +103,9 @@ def register(registration: Registration, *, address: str = "") -> Enterprise:
     Raises `InvalidFields`, or `Invalid` at the code's field; of two registrations of one code at the same moment the
     second is told that it exists (E21).
     """
+    let_go()
     uscc, phone, authority, papers = _check(registration)
+    password = hashed(registration.password)
     use_code(phone, "register", registration.code)
     try:
         with transaction() as session:
@@ -146,20 +121,19 @@ def register(registration: Registration, *, address: str = "") -> Enterprise:
             session.flush()
             for each in stored.values():
                 each.enterprise_id = row.id
-            actor = _open_account(row, registration.password, address)
+            actor = _open_account(row, password, address)
             workflow.take_step(row, "submit", actor=actor)
             audit.record(actor, "register", row, {"uscc": uscc})
     except IntegrityError:
-        raise InvalidFields({"uscc": _("该企业已注册，不能重复注册。请直接登录；忘记密码可在登录页重置。")},
-                            _("该企业已注册。")) from None
+        raise InvalidFields({"uscc": _registered()}, _("该企业已注册。")) from None
     return row
 
 
 def _open_account(row: Enterprise, password: str, address: str) -> Actor:
-    """The enterprise's way in: its code and the password it chose."""
+    """The enterprise's way in: its code and the hash of the password it chose."""
     role = db.session.scalars(select(Role).where(Role.name == ENTERPRISE)).one()
     user = User(username=row.uscc, first_name=row.contact_name, last_name="", email=f"{row.uscc}@enterprise.invalid", active=True,
-                password=hashed(password), roles=[role])
+                password=password, roles=[role])
     db.session.add(Account(user=user, party="enterprise", enterprise_id=row.id))
     db.session.flush()
     return Actor(user_id=user.id, name=row.contact_name, party="enterprise", enterprise_id=row.id, organisation=row.name,
@@ -181,36 +155,61 @@ class Correction:
     papers: dict[str, tuple[str, bytes]]
 
 
+def _moves(row: Enterprise, correction: Correction) -> bool:
+    return (correction.region_code, correction.is_provincial) != (row.region_code, row.is_provincial)
+
+
+def _refuse_what_is_settled(row: Enterprise, correction: Correction) -> None:
+    """What an authority is reading, or has approved, does not change under it."""
+    if row.editable:
+        return
+    names = (correction.name.strip(), correction.legal_representative.strip()) != (row.name, row.legal_representative)
+    papers = any(data for _name, data in correction.papers.values())
+    if row.review_state == "approved":
+        if names or papers:
+            raise Conflict(_("审核通过后，企业名称、法定代表人和证件不能修改。"))
+    elif names or papers or _moves(row, correction):
+        raise Conflict(_("注册信息正在审核，名称、地区和证件暂不能修改。未受理时可以先撤回。"))
+
+
 def correct(row: Enterprise, correction: Correction, *, actor: Actor) -> bool:
     """Write a correction. Answers whether it must be reviewed again.
 
     While approved, only contact, address and phone change at once; another region or provincial flag sends it to review
     again (C1), and enrolment is blocked meanwhile. Name and papers change only before submission or after a rejection.
+    Raises `InvalidFields`, `Invalid` at the code's field, `Conflict` for what may not change now.
     """
-    authority = reviewing_authority(correction.region_code, correction.is_provincial)
-    phone = checked_phone(correction.phone)
-    moved = (correction.region_code, correction.is_provincial) != (row.region_code, row.is_provincial)
-    fresh = {kind: checked_paper(kind, *given) for kind, given in correction.papers.items() if given[1]}
-    if row.review_state in ("submitted", "accepted") and (moved or fresh):
-        raise Conflict(_("注册信息正在审核，暂不能修改地区和证件。"))
+    let_go()
+    found = Findings()
+    fresh = {kind: found.tried(partial(checked_paper, kind, *given)) for kind, given in correction.papers.items() if given[0]}
+    phone = found.tried(lambda: checked_phone(correction.phone)) or ""
+    authority_id = row.authority_id
+    if _moves(row, correction):
+        chosen = found.tried(lambda: reviewing_authority(correction.region_code, correction.is_provincial))
+        authority_id = chosen.id if chosen else authority_id
+    found.settle()
+    _refuse_what_is_settled(row, correction)
     if phone != row.phone:
         use_code(phone, "change_phone", correction.code)
     with transaction() as session:
         session.refresh(row, with_for_update=True)
+        _refuse_what_is_settled(row, correction)
+        moved, again = _moves(row, correction), row.review_state == "approved"
+        row.name, row.legal_representative = correction.name.strip(), correction.legal_representative.strip()
         row.address, row.contact_name = correction.address.strip(), correction.contact_name.strip()
-        row.phone, row.phone_index = phone, blind(phone, "phone") or b""
-        if row.editable:
-            row.name, row.legal_representative = correction.name.strip(), correction.legal_representative.strip()
-            for kind, data in fresh.items():
-                stored = files.keep(data, kind=kind, name=PAPERS[kind], content_type=files.JPEG, enterprise_id=row.id)
-                setattr(row, f"{kind}_id", stored.id)
-        row.region_code, row.is_provincial, row.authority_id = correction.region_code, correction.is_provincial, authority.id
+        row.phone, row.phone_index = phone, cast(bytes, blind(phone, "phone"))
+        row.region_code, row.is_provincial, row.authority_id = correction.region_code, correction.is_provincial, authority_id
+        for kind, data in fresh.items():
+            stored = files.keep(cast(bytes, data), kind=kind, name=PAPERS[kind], content_type=files.JPEG, enterprise_id=row.id)
+            setattr(row, f"{kind}_id", stored.id)
+        # The person's name stands at the top of every page and in every record of what they do.
+        session.execute(update(User).where(User.id.in_(select(Account.user_id).where(Account.enterprise_id == row.id)))
+                        .values(first_name=row.contact_name).execution_options(synchronize_session=False))
         audit.record(actor, "correct_enterprise", row, {"moved": moved, "papers": sorted(fresh)})
         session.flush()
-        if moved and row.review_state == "approved":
+        if moved and again:
             workflow.take_step(row, "reopen", actor=actor)
-            return True
-    return False
+    return moved and again
 
 
 def papers_of(row: Enterprise) -> list[tuple[str, StoredFile]]:

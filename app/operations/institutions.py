@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
+from functools import partial
 
 from flask_appbuilder.security.sqla.models import Role, User
 from flask_babel import gettext as _
@@ -13,14 +14,13 @@ from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, files, workflow
 from app.actors import Actor
-from app.documents.pictures import PictureFault, clean_jpeg
 from app.errors import Conflict, Forbidden, Invalid, InvalidFields
-from app.extensions import db, transaction
+from app.extensions import db, let_go, transaction
 from app.operations.accounts import hashed
-from app.operations.enterprises import MOST_BYTES, checked_uscc
+from app.operations.checks import Findings, checked_photo, checked_uscc
 from app.operations.phone_codes import checked_phone
 from app.permissions import INSTITUTION
-from models import Account, Institution, Teacher
+from models import Account, Institution, StoredFile, Teacher
 
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz"
 
@@ -48,38 +48,34 @@ def create(given: NewInstitution, *, actor: Actor) -> tuple[Institution, str]:
     """
     if actor.authority_id is None:
         raise Forbidden(_("只有主管部门可以开通培训机构。"))
-    errors: dict[str, object] = {}
-    uscc = ""
-    try:
-        uscc = checked_uscc(given.uscc)
-    except Invalid as error:
-        errors["uscc"] = error.message
+    found = Findings()
+    uscc = found.tried(lambda: checked_uscc(given.uscc)) or ""
     if not re.fullmatch("[\u4e00-\u9fff]{1,5}", given.short_name):
-        errors["short_name"] = _("中文简称为 1 至 5 个汉字，将用于培训计划名称。")
+        found.add("short_name", _("中文简称为 1 至 5 个汉字，将用于培训计划名称。"))
     if not re.fullmatch("[a-z][a-z0-9_]{2,29}", given.username):
-        errors["username"] = _("用户名为 3 至 30 位小写字母、数字或下划线，以字母开头。")
+        found.add("username", _("用户名为 3 至 30 位小写字母、数字或下划线，以字母开头。"))
     taken = select(Institution.id)
     for name, label, clause in (("name", _("名称"), Institution.name == given.name),
                                 ("short_name", _("简称"), Institution.short_name == given.short_name),
                                 ("uscc", _("社会信用代码"), Institution.uscc == uscc)):
-        if name not in errors and db.session.scalars(taken.where(clause)).first():
-            errors[name] = _("这个%(label)s已被其他培训机构使用。", label=label)
-    if "username" not in errors and db.session.scalars(select(User.id).where(User.username == given.username)).first():
-        errors["username"] = _("这个用户名已被使用，请换一个。")
-    if errors:
-        raise InvalidFields(errors, _("有 %(n)s 处需要修改，见标红的栏目。", n=len(errors)))
-    return _insert(given, uscc, actor)
+        if name not in found and db.session.scalars(taken.where(clause)).first():
+            found.add(name, _("这个%(label)s已被其他培训机构使用。", label=label))
+    if "username" not in found and db.session.scalars(select(User.id).where(User.username == given.username)).first():
+        found.add("username", _("这个用户名已被使用，请换一个。"))
+    found.settle()
+    return _insert(given, uscc, actor.authority_id, actor)
 
 
-def _insert(given: NewInstitution, uscc: str, actor: Actor) -> tuple[Institution, str]:
+def _insert(given: NewInstitution, uscc: str, authority_id: int, actor: Actor) -> tuple[Institution, str]:
     password = issued_password()
+    secret = hashed(password)
     try:
         with transaction() as session:
-            row = Institution(name=given.name, short_name=given.short_name, uscc=uscc, authority_id=actor.authority_id,
+            row = Institution(name=given.name, short_name=given.short_name, uscc=uscc, authority_id=authority_id,
                               created_at=clock.now())
             role = session.scalars(select(Role).where(Role.name == INSTITUTION)).one()
             user = User(username=given.username, first_name=given.name[:60], last_name="",
-                        email=f"{given.username}@institution.invalid", active=True, password=hashed(password), roles=[role])
+                        email=f"{given.username}@institution.invalid", active=True, password=secret, roles=[role])
             session.add(row)
             session.flush()
             session.add(Account(user=user, party="institution", institution_id=row.id, must_change_password=True))
@@ -94,28 +90,35 @@ def account_of(row: Institution) -> Account | None:
     return db.session.scalars(select(Account).where(Account.institution_id == row.id)).first()
 
 
-def reset_password(row: Institution, *, actor: Actor) -> str:
-    """A fresh issued password; every session of the account ends, and the next sign-in must change it (A1)."""
+def _account_to_manage(row: Institution, actor: Actor) -> Account:
+    """The account of an institution, for the authority that made it and for no other (I1)."""
+    if actor.authority_id is None or actor.authority_id != row.authority_id:
+        raise Forbidden(_("只有该机构的主管部门可以管理其帐号。"))
     account = account_of(row)
     if account is None:
         raise Invalid(_("该机构没有登录帐号。"))
+    return account
+
+
+def reset_password(row: Institution, *, actor: Actor) -> str:
+    """A fresh issued password; every session of the account ends, and the next sign-in must change it (A1)."""
+    account = _account_to_manage(row, actor)
     password = issued_password()
+    secret = hashed(password)
     with transaction() as session:
-        session.execute(update(User).where(User.id == account.user_id).values(password=hashed(password), fail_login_count=0))
+        session.execute(update(User).where(User.id == account.user_id).values(password=secret, fail_login_count=0))
         account.must_change_password = True
-        account.session_version += 1
+        account.session_version = Account.session_version + 1
         audit.record(actor, "reset_password", row)
     return password
 
 
 def set_enabled(row: Institution, enabled: bool, *, actor: Actor) -> None:
     """Disable or enable an institution's account; disabling ends its sessions at once."""
-    account = account_of(row)
-    if account is None:
-        raise Invalid(_("该机构没有登录帐号。"))
+    account = _account_to_manage(row, actor)
     with transaction() as session:
         session.execute(update(User).where(User.id == account.user_id).values(active=enabled))
-        account.session_version += 1
+        account.session_version = Account.session_version + 1
         audit.record(actor, "enable_account" if enabled else "disable_account", row)
 
 
@@ -130,31 +133,29 @@ class Filing:
     commitment: tuple[str, bytes] = ("", b"")
 
 
-def _picture(field: str, label: str, data: bytes) -> bytes:
-    try:
-        return clean_jpeg(data, max_bytes=MOST_BYTES, min_side=300).data
-    except PictureFault as fault:
-        reason = _("超过 2 MB，请压缩") if fault.code == "too_big" else _("不是清晰完整的 JPG 照片，请重新拍摄")
-        raise Invalid(_("%(label)s%(reason)s后再上传。", label=label, reason=reason), field) from None
-
-
 def save_filing(row: Institution, filing: Filing, *, actor: Actor) -> None:
-    """Write the filing while it may be edited. Raises `Invalid` at a field, `Conflict` while it is under review."""
-    phone = checked_phone(filing.contact_phone, "contact_phone")
-    pictures = {
-        name: _picture(name, label, data)
-        for name, label, (_file, data) in (("licence", _("营业执照照片"), filing.licence), ("commitment", _("承诺书照片"), filing.commitment))
-        if data
-    }
+    """Write the filing while it may be edited. Raises `InvalidFields`, `Conflict` while it is under review or approved."""
+    let_go()
+    found = Findings()
+    phone = found.tried(lambda: checked_phone(filing.contact_phone, "contact_phone"))
+    given = (("licence", _("营业执照照片"), filing.licence), ("commitment", _("承诺书照片"), filing.commitment))
+    pictures = {name: found.tried(partial(checked_photo, label, data, name)) for name, label, (file, data) in given if file}
+    found.settle()
     with transaction() as session:
         session.refresh(row, with_for_update=True)
         if not row.editable:
             raise Conflict(_("备案信息已提交或已通过审核，不能修改。"))
-        row.address, row.contact_name, row.contact_phone = filing.address, filing.contact_name, phone
+        row.address, row.contact_name, row.contact_phone = filing.address.strip(), filing.contact_name.strip(), phone
         for name, data in pictures.items():
-            stored = files.keep(data, kind=name, name=f"{name}.jpg", content_type=files.JPEG, institution_id=row.id)
+            stored = files.keep(data or b"", kind=name, name=f"{name}.jpg", content_type=files.JPEG, institution_id=row.id)
             setattr(row, f"{name}_id", stored.id)
         audit.record(actor, "save_filing", row, {"pictures": sorted(pictures)})
+
+
+def papers_of(row: Institution) -> list[tuple[str, StoredFile]]:
+    """The papers on file with their names."""
+    named = ((_("营业执照"), row.licence), (_("承诺书"), row.commitment))
+    return [(name, stored) for name, stored in named if stored is not None]
 
 
 def missing_for_submission(row: Institution) -> list[str]:
@@ -179,12 +180,18 @@ def submit(row: Institution, *, actor: Actor) -> None:
 
 
 def add_teacher(row: Institution, name: str, kind: str, qualification: str, phone: str, *, actor: Actor) -> Teacher:
-    """Put a teacher on file, own or external (I7)."""
+    """Put a teacher on file, own or external (I7). Raises `Invalid` at a field; one who is on file already is not
+    entered twice."""
+    name, qualification = name.strip(), qualification.strip()
     if kind not in ("own", "external"):
         raise Invalid(_("请选择本单位或外聘。"), "kind")
+    number = checked_phone(phone) if phone.strip() else None
     with transaction() as session:
-        teacher = Teacher(institution_id=row.id, name=name.strip(), kind=kind, qualification=qualification.strip(),
-                          phone=checked_phone(phone) if phone.strip() else None, enabled=True)
+        same = session.scalars(select(Teacher).where(
+            Teacher.institution_id == row.id, Teacher.name == name, Teacher.kind == kind, Teacher.qualification == qualification))
+        if any(number in (None, each.phone) for each in same):
+            raise Invalid(_("这位老师已经登记过。同名的另一位请填写手机号以便区分。"), "name")
+        teacher = Teacher(institution_id=row.id, name=name, kind=kind, qualification=qualification, phone=number, enabled=True)
         session.add(teacher)
         session.flush()
         audit.record(actor, "add_teacher", teacher, {"name": teacher.name})

@@ -2,52 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask_appbuilder.security.sqla.models import User
 from flask_babel import gettext as _
 from sqlalchemy import select, update
 
-from app import audit
+from app import audit, clock, jobs
 from app.crypto import blind
 from app.errors import Invalid
 from app.extensions import db, transaction
-from app.identifiers import IdentifierError, parse_uscc
 from app.operations.accounts import check_new_password, hashed
-from app.operations.phone_codes import checked_phone, send_code, use_code
+from app.operations.checks import Findings, checked_uscc
+from app.operations.phone_codes import checked_phone, deliver, new_code, use_code
 from app.security import actor_of
-from models import Account, Enterprise
+from models import Account, Enterprise, PhoneCode
 
 
 def _account(uscc: str, phone: str) -> Account | None:
     """The enterprise account of this code, if this is its phone."""
-    try:
-        code = parse_uscc(uscc)
-    except IdentifierError:
-        return None
     return db.session.scalars(
         select(Account).join(Enterprise, Account.enterprise_id == Enterprise.id)
-        .where(Enterprise.uscc == code, Enterprise.phone_index == blind(phone, "phone"))).first()
+        .where(Enterprise.uscc == uscc, Enterprise.phone_index == blind(phone, "phone"))).first()
 
 
 def ask_for_code(uscc: str, phone: str) -> None:
-    """Send a reset code, if code and phone belong together; the caller says the same words either way."""
-    number = checked_phone(phone)
-    if _account(uscc, number) is not None:
-        send_code(number, "reset")
+    """Have a reset code sent, if code and phone belong together.
+
+    The answer, its limits and the time it takes are the same when they do not: the message leaves from a job. Raises
+    `InvalidFields` for what is no code or no number, `Invalid` for a number that asks too often.
+    """
+    found = Findings()
+    code, number = found.tried(lambda: checked_uscc(uscc)), found.tried(lambda: checked_phone(phone))
+    found.settle()
+    with transaction():
+        row = new_code(number or "", "reset")
+        if _account(code or "", number or "") is not None:
+            jobs.schedule("send_reset_code", row.id)
+
+
+def run_send_code(code_id: int, _report: Callable[[int, int], None]) -> None:
+    """Job: send the reset code that was asked for. Run twice it sends a second code, and the second one counts; once the
+    time of the request is over it sends nothing."""
+    row = db.session.get(PhoneCode, code_id)
+    if row is None or row.used_at is not None or row.expires_at <= clock.now():
+        return
+    number = db.session.scalars(select(Enterprise.phone).where(Enterprise.phone_index == row.phone_index).limit(1)).first()
+    if number is not None:
+        deliver(row, number)
 
 
 def reset_password(uscc: str, phone: str, code: str, new: str, again: str, *, address: str = "") -> None:
-    """Set a new password and end all sessions. Raises `Invalid` at the field that is wrong; a wrong enterprise, phone or
-    code all read the same."""
+    """Set a new password and end all sessions. Raises `InvalidFields` or `Invalid` at the field that is wrong; a wrong
+    enterprise, phone or code all read the same."""
+    found = Findings()
+    wanted, number = found.tried(lambda: checked_uscc(uscc)), found.tried(lambda: checked_phone(phone))
+    found.tried(lambda: check_new_password(new))
     if new != again:
-        raise Invalid(_("两次输入的新密码不一致。"), "again")
-    check_new_password(new)
-    number = checked_phone(phone)
-    account = _account(uscc, number)
+        found.add("again", _("两次输入的新密码不一致。"))
+    found.settle()
+    account = _account(wanted or "", number or "")
     if account is None:
         raise Invalid(_("验证码不正确或已过期，请核对或重新获取。"), "code")
-    use_code(number, "reset", code)
+    use_code(number or "", "reset", code)
+    secret = hashed(new)
     with transaction() as session:
-        session.execute(update(User).where(User.id == account.user_id).values(password=hashed(new), fail_login_count=0))
+        session.execute(update(User).where(User.id == account.user_id).values(password=secret, fail_login_count=0))
         session.execute(update(Account).where(Account.user_id == account.user_id)
                         .values(session_version=Account.session_version + 1, must_change_password=False)
                         .execution_options(synchronize_session=False))

@@ -1,0 +1,53 @@
+"""What the forms of several pages share: their fields, their files, and how they answer the page's script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import jsonify, redirect, request
+from flask_babel import lazy_gettext as _l
+from werkzeug.wrappers import Response
+from wtforms import StringField
+from wtforms.validators import DataRequired, Length
+
+from app.operations.checks import MOST_BYTES
+from views.base import said, wants_json
+
+# Blanks alone are not an answer.
+REQUIRED = DataRequired(_l("此项必填。"))
+
+
+def _tidy(text: Any) -> Any:
+    """One line without blanks around it. Signs that no keyboard makes (line ends, NUL) are refused at the field."""
+    if isinstance(text, str):
+        text = text.strip()
+        if any(not sign.isprintable() and sign != "\u3000" for sign in text):
+            raise ValueError(_l("含有不能识别的字符，请重新输入。"))
+    return text
+
+
+def line(label: Any, most: int, *, required: bool = True) -> Any:
+    """A field for one line of text of at most `most` characters."""
+    length = Length(max=most, message=_l("不能超过 %(max)d 个字符。"))
+    return StringField(label, validators=[*([REQUIRED] if required else []), length], filters=[_tidy])
+
+
+def chosen_file(name: str) -> tuple[str, bytes]:
+    """The name of an uploaded file and its bytes, at most one more than are allowed; both empty when none was chosen."""
+    file = request.files.get(name)
+    return (file.filename or "", file.read(MOST_BYTES + 1)) if file else ("", b"")
+
+
+def answer_sent(message: str) -> Any:
+    """A code was asked for: tell the page's script, or (None) let the caller draw its form again with the message."""
+    if wants_json():
+        return jsonify(message=message)
+    said(message)
+    return None
+
+
+def arrived(url: str) -> Response:
+    """A form is done: on to the next page. The script that keeps chosen files in their fields goes there by itself."""
+    if wants_json():
+        return jsonify(location=url)
+    return redirect(url, 303)
