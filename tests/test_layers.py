@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "app.documents", "app.identifiers", "app.clock", "app.actors", "app.errors", "app.extensions", "app.crypto",
         "app.permissions", "app.security", "app.presentation",
     ),
-    "views": ("app", "models"),
+    "views": ("app", "models", "config.VERSION"),
     "workers": ("app", "models", "config", "standins"),
 }
 

@@ -20,8 +20,8 @@ from app.extensions import db
 from app.operations.plans import DayDraft, PlanDraft
 from models import Enterprise, Occupation, SkillLevel, Teacher, TrainingPlan
 
-SESSIONS = (("all", _l("全天")), ("morning", _l("上午")), ("afternoon", _l("下午")), ("evening", _l("晚上")))
-FORMS = (("open", _l("公开报名")), ("designated", _l("指定企业")))
+SESSIONS = [("all", _l("全天")), ("morning", _l("上午")), ("afternoon", _l("下午")), ("evening", _l("晚上"))]
+FORMS = [("open", _l("公开报名")), ("designated", _l("指定企业"))]
 TEACHER_KINDS = {"own": _l("本单位"), "external": _l("外聘")}
 REQUIRED = InputRequired(_l("此项必填。"))
 
