@@ -74,6 +74,11 @@ class Settings:
         return self.mode == "production"
 
     @property
+    def bind_host(self) -> str:
+        """Where the web server listens: everywhere in production, on this machine alone otherwise."""
+        return "0.0.0.0" if self.production else "127.0.0.1"  # noqa: S104
+
+    @property
     def standins_url(self) -> str:
         return f"http://127.0.0.1:{self.standins_port}"
 

@@ -1,59 +1,53 @@
 """The one entry of the portal.
 
 `python run.py` prepares what is missing and runs everything: broker, stand-ins (demo), web, worker, scheduler.
-`python run.py web|worker|scheduler|standins|release` runs one part, for many machines; `fingerprint` tells the release's.
+`python run.py web|worker|scheduler|standins|release` runs one part, for many machines.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
+import http.client
+import logging
 import os
 import socket
 import sys
-import urllib.error
-import urllib.request
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from config import Settings, SettingsError, load
 
 ROOT = Path(__file__).resolve().parent
-# What a release is made of: while none of it changes, a start may skip the release step.
-RELEASED = ("migrations/versions/*.py", "app/permissions.py", "app/release.py", "app/demo.py", "app/dictionaries.py",
-            "app/data/*", "app/parameters.py", "views/*.py")
 
 
 def say(text: str) -> None:
     print(f"[portal] {text}", flush=True)
 
 
-def fingerprint(database_url: str) -> str:
-    """A digest of everything a release writes, and of the database it is for."""
-    digest = hashlib.sha256(database_url.encode())
-    for pattern in RELEASED:
-        for path in sorted(ROOT.glob(pattern)):
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
 def run_release() -> None:
-    """Migrate, permissions, roles, dictionaries, demo parties."""
+    """Migrate, permissions, roles, dictionaries, demo parties; then remember that it was done."""
+    from alembic.util import CommandError
+    from sqlalchemy.exc import OperationalError
+
     from app.release import release
-    from config import load
+    from workers import stamp
 
     settings = load()
-    release(settings)
-    settings.var_dir.mkdir(parents=True, exist_ok=True)
-    (settings.var_dir / "released").write_text(fingerprint(settings.database_url), encoding="ascii")
+    try:
+        release(settings)
+    except OperationalError as error:
+        raise SystemExit(f"the database cannot be used (DATABASE_URL): {error.orig}") from None
+    except CommandError as error:
+        raise SystemExit(f"the database cannot be migrated (was it used by a newer version?): {error}") from None
+    accounts: list[dict[str, str]] = []
+    if not settings.production:
+        from app.demo import ACCOUNTS, PASSWORD
 
-
-def run_standins() -> None:
-    import standins
-    from config import load
-    from workers.supervisor import watch_parent
-
-    watch_parent()
-    standins.serve(load())
+        accounts = [{"party": entry.party, "username": entry.username, "organisation": entry.organisation, "password": PASSWORD}
+                    for entry in ACCOUNTS]
+    stamp.write(settings, accounts)
 
 
 def run_web() -> None:
@@ -64,18 +58,20 @@ def run_web() -> None:
 
 def run_worker() -> None:
     from workers import worker
-    from workers.supervisor import watch_parent
 
-    watch_parent()
     worker.main()
 
 
 def run_scheduler() -> None:
     from workers import scheduler
-    from workers.supervisor import watch_parent
 
-    watch_parent()
     scheduler.main()
+
+
+def run_standins() -> None:
+    import standins
+
+    standins.serve(load())
 
 
 PARTS: dict[str, Callable[[], None]] = {
@@ -83,14 +79,38 @@ PARTS: dict[str, Callable[[], None]] = {
 }
 
 
-def _port_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+def run_part(name: str) -> None:
+    """One part alone. Beside a portal that runs on the same VAR_DIR it uses that portal's broker."""
+    from workers.broker import running_broker
+    from workers.supervisor import watch_parent
+
+    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s [{name}] %(levelname)s %(name)s: %(message)s")
+    watch_parent()
+    settings = load()
+    if name in ("web", "worker", "scheduler") and not settings.redis_url:
+        if broker := running_broker(settings.var_dir):
+            os.environ["REDIS_URL"] = broker.url
+        elif name != "web":
+            raise SystemExit(f"{name} needs the broker: set REDIS_URL, or start everything with  python run.py")
+    if name in ("web", "standins"):
+        _refuse_taken(settings, web=name == "web", standins=name == "standins")
+    PARTS[name]()
+
+
+def _refuse_taken(settings: Settings, *, web: bool, standins: bool) -> None:
+    """One clear line where a port is somebody else's."""
+    wanted = [("PORT", settings.port)] * web + [("STANDINS_PORT", settings.standins_port)] * standins
+    if web and standins and settings.port == settings.standins_port:
+        raise SystemExit(f"PORT and STANDINS_PORT are both {settings.port}: set them to different ones")
+    for name, port in wanted:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.bind_host, port))
+            except (OSError, OverflowError) as error:
+                why = error.strerror if isinstance(error, OSError) else "there is no such port"
+                raise SystemExit(f"port {port} cannot be used ({why}): set {name} to another one, "
+                                 f"e.g.  {name}={8080 if port > 60000 else port + 10} make run") from None
 
 
 def _only_one(var_dir: Path) -> IO[str]:
@@ -106,70 +126,79 @@ def _only_one(var_dir: Path) -> IO[str]:
 
 def run_all() -> None:
     """Everything on one machine, until a signal comes."""
-    import subprocess
-
-    from config import load
+    from workers import stamp
     from workers.broker import NoBroker, embedded_broker
-    from workers.supervisor import Part, Supervisor
+    from workers.supervisor import Part, Stopped, Supervisor
 
     settings = load()
-    held = _only_one(settings.var_dir)
-    for port, name in ((settings.port, "PORT"), *(((settings.standins_port, "STANDINS_PORT"),) if not settings.production else ())):
-        if _port_taken(port):
-            raise SystemExit(f"port {port} is in use: set {name} to another one, e.g.  {name}={port + 10} make run")
+    supervisor = Supervisor(say)
     environ = {**os.environ, "VAR_DIR": str(settings.var_dir)}
-    released = settings.var_dir / "released"
-    if not released.exists() or released.read_text(encoding="ascii") != fingerprint(settings.database_url):
-        say("preparing the database ...")
-        subprocess.run([sys.executable, str(ROOT / "run.py"), "release"], check=True, env=environ)
-    parts: list[Part] = []
-    if not settings.redis_url:
+
+    def ours(name: str) -> Part:
+        return Part(name, [sys.executable, str(ROOT / "run.py"), name], environ)
+
+    with _only_one(settings.var_dir):
+        _refuse_taken(settings, web=True, standins=not settings.production)
+        parts: list[Part] = []
         try:
-            broker = embedded_broker(settings.var_dir)
-        except NoBroker as error:
-            raise SystemExit(str(error)) from None
-        environ["REDIS_URL"] = broker.url
-        parts.append(Part("broker", broker.command, environ))
-    names = ["web", "worker", "scheduler"] if settings.production else ["standins", "web", "worker", "scheduler"]
-    parts += [Part(name, [sys.executable, str(ROOT / "run.py"), name], environ) for name in names]
-    health = f"http://127.0.0.1:{settings.port}/healthz"
-    Supervisor(parts, say).run(lambda: _healthy(health), lambda: greet(settings.public_url, demo=not settings.production))
-    held.close()
+            if stamp.read(settings) is None:
+                say("preparing the database ...")
+                if code := supervisor.once(ours("release")):
+                    raise SystemExit(f"the database could not be prepared (exit code {code}); nothing was started")
+            if not settings.redis_url:
+                broker = embedded_broker(settings.var_dir)
+                environ["REDIS_URL"] = broker.url
+                parts.append(Part("broker", broker.command, environ, broker.answers, foundation=True))
+        except (NoBroker, Stopped) as error:
+            raise SystemExit(str(error) or None) from None
+        parts += [ours(name) for name in ("web", "worker", "scheduler")]
+        if not settings.production:
+            parts.append(ours("standins"))
+        supervisor.run(parts, lambda: _healthy(settings.port), lambda: greet(settings, stamp.read(settings) or {}))
     say("stopped")
 
 
-def _healthy(url: str) -> bool:
+def _healthy(port: int) -> bool:
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=2)  # no proxy between us and ourselves
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  # our own address on this machine
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        line.request("GET", "/healthz")
+        return line.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        line.close()
 
 
-def greet(url: str, *, demo: bool) -> None:
+def _padded(text: str, width: int) -> str:
+    """Chinese characters are two columns wide in a terminal."""
+    return text + " " * (width - sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text))
+
+
+def greet(settings: Settings, released: dict[str, Any]) -> None:
     """Where the portal is, and how to enter the demonstration."""
-    lines = ["", f"  建设工人培训管理平台  {url}", "  Ctrl-C 停止 / Ctrl-C stops it"]
-    if demo:
-        from app.demo import ACCOUNTS, PASSWORD
-
+    lines = ["", f"  建设工人培训管理平台 / training portal   {settings.public_url}", "  Ctrl-C 停止 / Ctrl-C stops it"]
+    accounts = [] if settings.production else released.get("accounts", [])
+    if accounts:
         tabs = {"authority": "主管部门", "institution": "培训机构", "enterprise": "企业", "administrator": "主管部门"}
-        lines += ["", f"  演示帐号 / demo accounts (密码 / password: {PASSWORD})"]
-        lines += [f"    {tabs[entry.party]:<5}  {entry.username:<20}  {entry.organisation}" for entry in ACCOUNTS]
+        lines += ["", f"  演示帐号，密码均为 {accounts[0]['password']} / demo accounts, all with this password",
+                  f"    {_padded('登录页签 / tab', 16)}{_padded('帐号 / account', 22)}单位 / organisation"]
+        for each in accounts:
+            lines.append(f"    {_padded(tabs[each['party']], 16)}{_padded(each['username'], 22)}{each['organisation']}")
     print("\n".join([*lines, ""]), flush=True)
 
 
 def main(arguments: list[str]) -> None:
-    from config import SettingsError
-
     try:
         if not arguments:
             run_all()
         elif len(arguments) == 1 and arguments[0] in PARTS:
-            PARTS[arguments[0]]()
+            run_part(arguments[0])
         else:
             raise SystemExit(f"usage: python run.py [{'|'.join(PARTS)}]")
     except SettingsError as error:
         raise SystemExit(f"the settings cannot be used:\n{error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -162,11 +162,11 @@ def run_jobs(app: Flask) -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Portal]:
+def portal(_database: services.Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Portal]:
     """The whole product, started with `python run.py` on a free port, with nothing before it."""
     var_dir = tmp_path_factory.mktemp("portal")
     try:
-        with services.portal(var_dir) as running:
+        with services.portal(var_dir, DATABASE_URL=_database.empty("product")) as running:
             yield running
     finally:
         shutil.rmtree(var_dir, ignore_errors=True)

@@ -12,12 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
+from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
+
+from config import Settings
+from workers.broker import running_broker
+from workers.supervisor import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -46,7 +52,12 @@ class Database:
     url: str
 
     def refresh(self, engine: Engine) -> None:
+        """Make the copy as the template is."""
         raise NotImplementedError
+
+    def empty(self, purpose: str) -> str:
+        """DATABASE_URL of a new, empty database for a product of its own; "" leaves it to the product's default."""
+        return ""
 
 
 class SqliteDatabase(Database):
@@ -74,6 +85,7 @@ class PostgresDatabase(Database):
         base = make_url(server)
         self._server = create_engine(base, isolation_level="AUTOCOMMIT")
         self._name = f"portal_{name}"
+        self._made: set[str] = set()
         self.template_url = base.set(database=f"{self._name}_template").render_as_string(hide_password=False)
         self.url = base.set(database=self._name).render_as_string(hide_password=False)
         self._run(f'DROP DATABASE IF EXISTS "{self._name}_template" WITH (FORCE)',
@@ -90,9 +102,15 @@ class PostgresDatabase(Database):
                   f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)',
                   f'CREATE DATABASE "{self._name}" TEMPLATE "{self._name}_template"')
 
+    def empty(self, purpose: str) -> str:
+        self._run(f'DROP DATABASE IF EXISTS "{self._name}_{purpose}" WITH (FORCE)',
+                  f'CREATE DATABASE "{self._name}_{purpose}" TEMPLATE template0 ENCODING \'UTF8\'')
+        self._made.add(f"{self._name}_{purpose}")
+        return self._server.url.set(database=f"{self._name}_{purpose}").render_as_string(hide_password=False)
+
     def drop(self) -> None:
-        self._run(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)',
-                  f'DROP DATABASE IF EXISTS "{self._name}_template" WITH (FORCE)')
+        names = (self._name, f"{self._name}_template", *self._made)
+        self._run(*(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names))
         self._server.dispose()
 
 
@@ -114,7 +132,8 @@ def _postgres_binaries() -> Path:
     for folder in (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/local/bin"), Path("/usr/bin")):
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
-    raise AssertionError("DB=postgres needs PostgreSQL's server: install it with  apt-get install -y postgresql, or set TEST_DATABASE_URL")
+    raise AssertionError("DB=postgres needs PostgreSQL's server: install it with  apt-get install -y postgresql, "
+                         "or set TEST_DATABASE_URL")
 
 
 def _unprivileged() -> dict[str, Any]:
@@ -141,7 +160,8 @@ def postgres(folder: Path) -> Iterator[str]:
                     "--no-sync"], check=True, **quiet)
     server = subprocess.Popen(
         [binaries / "postgres", "-D", data / "db", "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1",
-         "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=60"], **quiet)
+         "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=60"],
+        preexec_fn=partial(die_with_parent, signal.SIGQUIT), **quiet)
     try:
         address = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"
         _wait_for_postgres(address)
@@ -179,39 +199,74 @@ class Portal:
         answer: dict[str, Any] = requests.get(f"{self.url}/healthz", timeout=10).json()
         return answer
 
-    def pids(self, part: str) -> list[int]:
-        """The process ids of a part (web, worker, scheduler, broker, standins), read from /proc."""
+    def pids(self, part: str = "") -> list[int]:
+        """The process ids of a part (web, worker, scheduler, broker, standins), its forks included, the part's own first;
+        without a name those of everything below `python run.py`. Read from /proc."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError, ValueError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                environ = (entry / "environ").read_bytes()
-                if f"VAR_DIR={self.var_dir}".encode() in environ and f"PORTAL_PART={part}".encode() in environ and words[0]:
+            with contextlib.suppress(OSError):
+                # A process that has ended and waits for its parent has no command line any more.
+                if (command := (entry / "cmdline").read_bytes()) and self._runs(part, command, (entry / "environ").read_bytes()):
                     found.append(int(entry.name))
-        return found
+        return sorted(found)
+
+    def _runs(self, part: str, command: bytes, environ: bytes) -> bool:
+        if b"unixsocket:" in command:  # the broker writes its title over its environment
+            return part in ("", "broker") and os.fsencode(self.var_dir / "broker") in command
+        words = environ.split(b"\0")
+        return os.fsencode(f"VAR_DIR={self.var_dir}") in words and any(
+            word == f"PORTAL_PART={part}".encode() if part else word.startswith(b"PORTAL_PART=") for word in words)
+
+    def kill(self, part: str) -> int:
+        """`kill -9` the part's own process, and answer which one that was."""
+        pid = self.pids(part)[0]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def redis(self) -> Redis:
+        """A connection to the portal's broker, to look at it or to empty it."""
+        broker = running_broker(self.var_dir)
+        assert broker is not None, "no broker answers"
+        return Redis.from_url(broker.url)
+
+    def said(self) -> str:
+        """What it printed so far."""
+        return self.log.read_text(encoding="utf-8")
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> int:
+        """Send the signal and wait for the end; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
 
 
 @contextlib.contextmanager
-def portal(var_dir: Path, **environ: str) -> Iterator[Portal]:
-    """Start `python run.py` as a user does, wait until it is healthy, and stop it afterwards."""
-    port = free_port()
-    clean = {name: value for name, value in os.environ.items() if name not in ("MODE", "DATABASE_URL", "REDIS_URL")}
-    values = {**clean, "MODE": "demo", "PORT": str(port), "STANDINS_PORT": str(free_port()), "VAR_DIR": str(var_dir), **environ}
+def portal(var_dir: Path, *, healthy: bool = True, **environ: str) -> Iterator[Portal]:
+    """Start `python run.py` as a user does, wait until it is healthy (unless told not to), and stop it afterwards."""
+    values = {**user_environment(), "PORT": str(free_port()), "STANDINS_PORT": str(free_port()), "VAR_DIR": str(var_dir),
+              **environ}
     log = var_dir / "portal.log"
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen([sys.executable, str(ROOT / "run.py")], cwd=ROOT, env=values, stdout=out,
-                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
-        running = Portal(f"http://127.0.0.1:{port}", var_dir, values, process, log)
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=die_with_parent)
+        running = Portal(f"http://127.0.0.1:{values['PORT']}", var_dir, values, process, log)
         try:
-            wait_until_healthy(running)
+            if healthy:
+                wait_until_healthy(running)
             yield running
         finally:
-            process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                running.stop()
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
+
+
+def user_environment() -> dict[str, str]:
+    """The environment of a person who has set nothing of the portal's."""
+    ours = {each.name.upper() for each in fields(Settings)} | {"PORTAL_PART"}
+    # What measures coverage in this process must not follow into the product.
+    return {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("COV_CORE")}
 
 
 def wait_until_healthy(running: Portal, seconds: float = 60) -> None:
@@ -224,4 +279,4 @@ def wait_until_healthy(running: Portal, seconds: float = 60) -> None:
             if requests.get(f"{running.url}/healthz", timeout=5).status_code == 200:
                 return
         time.sleep(0.1)
-    raise AssertionError("the portal did not become healthy:\n" + running.log.read_text(encoding="utf-8")[-4000:])
+    raise AssertionError("the portal did not become healthy:\n" + running.said()[-4000:])

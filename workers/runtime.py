@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from config import load
 from flask import Flask
+
+from config import load
 
 _application: Flask | None = None
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+
 from rq import Worker
 from rq.serializers import JSONSerializer
 
 from app.extensions import db
 from workers.runtime import application
+from workers.supervisor import die_with_parent
 
 
 class PortalWorker(Worker):
-    """A forked child must not share its parent's database connections."""
+    """A worker whose jobs end with it, and share none of its connections."""
 
     def main_work_horse(self, *args: object, **kwargs: object) -> None:
+        """In the forked child: RQ gives it a process group of its own, so it would outlive a killed worker and still write
+        while its job is run again."""
+        die_with_parent(signal.SIGKILL)
         with application().app_context():
             db.engine.dispose(close=False)
         super().main_work_horse(*args, **kwargs)  # type: ignore[arg-type]
@@ -26,5 +32,3 @@ def main() -> None:
     worker = PortalWorker([app.extensions["queue"]], connection=app.extensions["redis"], serializer=JSONSerializer,
                           worker_ttl=30, job_monitoring_interval=2)
     worker.work(logging_level="WARNING", with_scheduler=False)
-
-

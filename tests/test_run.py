@@ -1,0 +1,206 @@
+"""The product as a user starts, stops, kills and misconfigures it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from app.demo import ACCOUNTS, PASSWORD
+from tests import services
+from workers import stamp
+
+
+@pytest.fixture(scope="module")
+def var_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which a portal was started once, and stopped again."""
+    folder = tmp_path_factory.mktemp("run")
+    with services.portal(folder) as first:
+        assert "preparing the database" in first.said()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def contents(var_dir: Path) -> str:
+    """Every row of the database, but for timers and the jobs they schedule, which are meant to move."""
+    connection = sqlite3.connect(f"file:{var_dir / 'portal.db'}?mode=ro", uri=True)
+    try:
+        moving = ('INSERT INTO "timer"', 'INSERT INTO "job"')
+        return "\n".join(line for line in connection.iterdump() if not line.startswith(moving))
+    finally:
+        connection.close()
+
+
+def until(true: Callable[[], bool], seconds: float = 30) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def refused(*arguments: str, **environ: str) -> str:
+    """What `python run.py` says when it does not start; it must be short, and no trace of Python."""
+    values = {**services.user_environment(), **environ}
+    ran = subprocess.run([sys.executable, str(services.ROOT / "run.py"), *arguments], env=values, capture_output=True, text=True,
+                         timeout=60, check=False)
+    assert ran.returncode not in (0, -signal.SIGTERM), ran.stdout
+    assert "Traceback" not in ran.stderr
+    return ran.stderr.strip()
+
+
+def test_the_first_start_tells_the_address_and_every_demo_account(var_dir: Path) -> None:
+    with services.portal(var_dir) as portal:
+        assert until(lambda: portal.url in portal.said())
+        assert until(lambda: all(each.username in portal.said() for each in ACCOUNTS))
+        assert PASSWORD in portal.said()
+
+
+def test_a_second_start_is_quick_and_changes_no_data(var_dir: Path) -> None:
+    before = contents(var_dir)
+    began = time.monotonic()
+    with services.portal(var_dir) as portal:
+        took = time.monotonic() - began
+        assert portal.health() == {"status": "ok", "version": portal.health()["version"], "database": "ok", "redis": "ok",
+                                   "worker": "ok", "scheduler": "ok"}
+        assert "preparing the database" not in portal.said()
+    assert took < 15
+    assert contents(var_dir) == before
+
+
+def test_a_changed_release_is_prepared_again(var_dir: Path) -> None:
+    (var_dir / "released.json").write_text('{"fingerprint": "of an older version", "accounts": []}', encoding="utf-8")
+    before = contents(var_dir)
+    with services.portal(var_dir) as portal:
+        assert "preparing the database" in portal.said()
+    assert contents(var_dir) == before, "what is there stays"
+
+
+def test_a_database_put_back_from_before_a_migration_is_prepared_again(var_dir: Path) -> None:
+    settings = stamp_settings(var_dir)
+    assert stamp.read(settings) is not None
+    connection = sqlite3.connect(var_dir / "portal.db")
+    head = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    assert {head} == stamp.code_heads()
+    connection.execute("UPDATE alembic_version SET version_num = 'older'")
+    connection.commit()
+    try:
+        assert stamp.read(settings) is None
+    finally:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (head,))
+        connection.commit()
+        connection.close()
+    assert stamp.read(settings) is not None
+
+
+def stamp_settings(var_dir: Path):  # type: ignore[no-untyped-def]
+    from config import load
+
+    return load({"VAR_DIR": str(var_dir)})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_within_seconds_and_leaves_nothing(var_dir: Path, number: int) -> None:
+    with services.portal(var_dir) as portal:
+        assert len(portal.pids()) >= 6  # web and its processes, worker, scheduler, stand-ins, broker
+        began = time.monotonic()
+        assert portal.stop(number) == 0
+        assert time.monotonic() - began < 12
+        assert portal.pids() == []
+        assert "Traceback" not in portal.said()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(portal.url, timeout=2)
+
+
+def test_a_killed_supervisor_takes_everything_with_it(var_dir: Path) -> None:
+    with services.portal(var_dir) as portal:
+        os.kill(portal.process.pid, signal.SIGKILL)
+        portal.process.wait()
+        assert until(lambda: portal.pids() == [], 15)
+
+
+def test_a_killed_part_is_started_again_and_that_is_said(var_dir: Path) -> None:
+    with services.portal(var_dir) as portal:
+        killed = {part: portal.kill(part) for part in ("scheduler", "worker", "standins", "web", "broker")}
+        for part, pid in killed.items():
+            assert until(lambda part=part, pid=pid: bool(portal.pids(part)) and pid not in portal.pids(part)), part  # type: ignore[misc]
+            assert f"[portal] {part} died (signal 9); starting it again" in portal.said()
+        services.wait_until_healthy(portal)
+
+
+def test_two_portals_do_not_share_a_folder_or_a_port(var_dir: Path, tmp_path: Path) -> None:
+    with services.portal(var_dir) as portal:
+        said = refused(VAR_DIR=str(var_dir), PORT=str(services.free_port()))
+        assert said == f"a portal is already running on {var_dir}: stop it, or set another VAR_DIR"
+        said = refused(VAR_DIR=str(tmp_path), PORT=portal.environ["PORT"])
+        assert said.startswith(f"port {portal.environ['PORT']} cannot be used (Address already in use): set PORT to another one")
+        assert "\n" not in said
+        assert portal.health()["status"] == "ok"
+
+
+def test_a_taken_port_of_the_stand_ins_is_said_too(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = str(other.getsockname()[1])
+        said = refused(VAR_DIR=str(tmp_path), PORT=str(services.free_port()), STANDINS_PORT=taken)
+    assert said.startswith(f"port {taken} cannot be used (Address already in use): set STANDINS_PORT")
+
+
+def test_a_worker_alone_joins_the_portal_of_its_folder(var_dir: Path) -> None:
+    with services.portal(var_dir) as portal:
+        def workers() -> int:
+            """How many wait for work."""
+            redis = portal.redis()
+            return sum(redis.hget(key, "state") == b"idle" for key in redis.smembers("rq:workers"))  # type: ignore[union-attr]
+
+        assert until(lambda: workers() == 1)
+        second = subprocess.Popen([sys.executable, str(services.ROOT / "run.py"), "worker"], env=portal.environ)
+        try:
+            assert until(lambda: workers() == 2)
+        finally:
+            second.terminate()
+            second.wait(20)
+        assert until(lambda: workers() == 1)
+
+
+def test_a_worker_without_any_broker_says_what_to_do(tmp_path: Path) -> None:
+    said = refused("worker", VAR_DIR=str(tmp_path))
+    assert said == "worker needs the broker: set REDIS_URL, or start everything with  python run.py"
+
+
+def test_production_names_every_setting_it_lacks(tmp_path: Path) -> None:
+    said = refused(MODE="production", VAR_DIR=str(tmp_path), SECRET_KEY="short", PUBLIC_URL="http://portal.example",
+                   MINISTRY_URL="http://127.0.0.1:8081/ministry")
+    assert said.startswith("the settings cannot be used:\n")
+    for expected in ("DATABASE_URL is not set", "REDIS_URL is not set", "ALIPAY_PRIVATE_KEY is not set",
+                     "SECRET_KEY is shorter than 32 characters", "PUBLIC_URL must start with https:// in production",
+                     "MINISTRY_URL points at this machine: stand-ins are refused in production"):
+        assert expected in said.splitlines()
+    assert list(tmp_path.iterdir()) == [], "nothing is drawn or written for a start that is refused"
+
+
+def test_stand_ins_do_not_start_in_production(tmp_path: Path) -> None:
+    assert refused("standins", MODE="production", VAR_DIR=str(tmp_path)).startswith("the settings cannot be used:")
+
+
+def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
+    said = refused(VAR_DIR=str(tmp_path), PORT=str(services.free_port()), STANDINS_PORT=str(services.free_port()),
+                   DATABASE_URL=f"postgresql+psycopg://nobody@127.0.0.1:{services.free_port()}/portal")
+    assert said.startswith("the database cannot be used (DATABASE_URL): ")
+    assert said.splitlines()[-1] == "the database could not be prepared (exit code 1); nothing was started"
+
+
+def test_an_unknown_part_is_answered_with_the_parts_there_are() -> None:
+    assert refused("wbe") == "usage: python run.py [web|worker|scheduler|standins|release]"
