@@ -20,6 +20,7 @@ from app.errors import PortalError
 from app.operations import accounts
 from app.security import SESSION_VERSION
 from views.base import PortalView, page, put_error_on, said
+from views.forms import new_password
 
 PARTIES = [("institution", _l("培训机构")), ("enterprise", _l("企业")), ("authority", _l("主管部门"))]
 
@@ -28,8 +29,10 @@ class LoginForm(FlaskForm):
     """The party is part of what is checked: the right password under the wrong tab is refused."""
 
     party = RadioField(_l("身份"), choices=PARTIES, default="institution")
-    username = StringField(_l("用户名"), validators=[InputRequired(_l("请填写用户名。")), Length(max=64)])
-    password = PasswordField(_l("密码"), validators=[InputRequired(_l("请填写密码。")), Length(max=256)])
+    username = StringField(_l("用户名"), validators=[InputRequired(_l("请填写用户名。")), Length(max=64)],
+                           render_kw={"autocomplete": "username"})
+    password = PasswordField(_l("密码"), validators=[InputRequired(_l("请填写密码。")), Length(max=256)],
+                             render_kw={"autocomplete": "current-password"})
 
 
 class LoginView(AuthDBView):
@@ -63,9 +66,10 @@ class LoginView(AuthDBView):
 
 
 class PasswordForm(FlaskForm):
-    current = PasswordField(_l("当前密码"), validators=[InputRequired(_l("请填写当前密码。")), Length(max=256)])
-    new = PasswordField(_l("新密码"), validators=[InputRequired(_l("请填写新密码。")), Length(max=128)])
-    again = PasswordField(_l("再次输入新密码"), validators=[InputRequired(_l("请再次填写新密码。"))])
+    current = PasswordField(_l("当前密码"), validators=[InputRequired(_l("请填写当前密码。")), Length(max=256)],
+                            render_kw={"autocomplete": "current-password"})
+    new = new_password(_l("新密码"), _l("请填写新密码。"))
+    again = new_password(_l("再次输入新密码"), _l("请再次填写新密码。"))
 
 
 class PasswordView(PortalView):

@@ -20,7 +20,7 @@ from app.operations import enterprises, phone_codes
 from app.presentation import moment
 from models import Enterprise, Region
 from views.base import PortalView, page, put_error_on, said
-from views.forms import answer_sent, arrived, line
+from views.forms import answer_sent, arrived, code_line, line, phone_line
 from views.listing import Filter, Search, like
 from views.records import events_of
 from views.registration import given_papers, region_choices
@@ -40,8 +40,8 @@ class CorrectionForm(FlaskForm):
     is_provincial = BooleanField(_l("省属单位"))
     address = line(_l("企业地址"), 200)
     contact_name = line(_l("企业联系人"), 50)
-    phone = line(_l("手机号"), 20)
-    code = line(_l("验证码"), 10, required=False)
+    phone = phone_line(_l("手机号"))
+    code = code_line(required=False)
     licence = FileField(_l("营业执照"))
     qualification = FileField(_l("资质证书"))
     commitment = FileField(_l("企业承诺书"))

@@ -7,8 +7,8 @@ from typing import Any
 from flask import jsonify, redirect, request
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response
-from wtforms import StringField
-from wtforms.validators import DataRequired, Length
+from wtforms import PasswordField, StringField
+from wtforms.validators import DataRequired, InputRequired, Length
 
 from app.operations.checks import MOST_BYTES
 from views.base import said, wants_json
@@ -26,10 +26,26 @@ def _tidy(text: Any) -> Any:
     return text
 
 
-def line(label: Any, most: int, *, required: bool = True) -> Any:
-    """A field for one line of text of at most `most` characters."""
+def line(label: Any, most: int, *, required: bool = True, **attributes: str) -> Any:
+    """A field for one line of text of at most `most` characters; `attributes` are those of its <input>."""
     length = Length(max=most, message=_l("不能超过 %(max)d 个字符。"))
-    return StringField(label, validators=[*([REQUIRED] if required else []), length], filters=[_tidy])
+    return StringField(label, validators=[*([REQUIRED] if required else []), length], filters=[_tidy], render_kw=attributes)
+
+
+def phone_line(label: Any, *, required: bool = True) -> Any:
+    """A field for a mobile number."""
+    return line(label, 20, required=required, inputmode="tel", autocomplete="tel")
+
+
+def code_line(*, required: bool = True) -> Any:
+    """A field for a code that came by SMS."""
+    return line(_l("验证码"), 10, required=required, inputmode="numeric", autocomplete="one-time-code")
+
+
+def new_password(label: Any, message: Any) -> Any:
+    """A field for a password to be set. Blanks in it are the person's own."""
+    return PasswordField(label, validators=[InputRequired(message), Length(max=128, message=_l("不能超过 %(max)d 个字符。"))],
+                         render_kw={"autocomplete": "new-password"})
 
 
 def chosen_file(name: str) -> tuple[str, bytes]:

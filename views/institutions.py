@@ -18,7 +18,7 @@ from app.operations import institutions
 from app.presentation import moment
 from models import Institution, Teacher
 from views.base import PortalView, page, put_error_on, said
-from views.forms import arrived, chosen_file, line
+from views.forms import arrived, chosen_file, line, phone_line
 from views.listing import Search, like
 from views.records import events_of
 from views.reviewing import Column, ReviewDesk, standing
@@ -29,7 +29,7 @@ TEACHER_KINDS = [("own", _l("本单位")), ("external", _l("外聘"))]
 class FilingForm(FlaskForm):
     address = line(_l("单位地址"), 200)
     contact_name = line(_l("联系人"), 50)
-    contact_phone = line(_l("联系电话"), 20)
+    contact_phone = phone_line(_l("联系电话"))
     licence = FileField(_l("营业执照"))
     commitment = FileField(_l("承诺书"))
 
@@ -38,7 +38,7 @@ class TeacherForm(FlaskForm):
     name = line(_l("姓名"), 50)
     kind = RadioField(_l("类别"), choices=TEACHER_KINDS, default="own")
     qualification = line(_l("职称或资格"), 100, required=False)
-    phone = line(_l("手机号（选填）"), 20, required=False)
+    phone = phone_line(_l("手机号（选填）"), required=False)
 
 
 def _phone(row: Institution) -> str:

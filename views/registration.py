@@ -10,8 +10,8 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from wtforms import BooleanField, FileField, PasswordField, SelectField
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField, FileField, SelectField
+from wtforms.validators import InputRequired
 
 from app.documents import papers
 from app.errors import PortalError
@@ -20,7 +20,7 @@ from app.files import PDF
 from app.operations import enterprises, passwords, phone_codes
 from models import Region
 from views.base import PortalView, download, public_page, put_error_on, said
-from views.forms import answer_sent, arrived, chosen_file, line
+from views.forms import answer_sent, arrived, chosen_file, code_line, line, new_password, phone_line
 
 
 def region_choices() -> list[tuple[str, str]]:
@@ -53,10 +53,10 @@ class RegistrationForm(FlaskForm):
     qualification = FileField(_l("资质证书"))
     commitment = FileField(_l("企业承诺书"))
     contact_name = line(_l("负责人姓名"), 50)
-    phone = line(_l("负责人手机号"), 20)
-    code = line(_l("验证码"), 10)
-    password = PasswordField(_l("登录密码"), validators=[InputRequired(_l("请设置登录密码。")), Length(max=128)])
-    again = PasswordField(_l("再次输入密码"), validators=[InputRequired(_l("请再次输入密码。"))])
+    phone = phone_line(_l("负责人手机号"))
+    code = code_line()
+    password = new_password(_l("登录密码"), _l("请设置登录密码。"))
+    again = new_password(_l("再次输入密码"), _l("请再次输入密码。"))
 
     def registration(self) -> enterprises.Registration:
         """What was typed, as the operation takes it."""
@@ -112,10 +112,10 @@ class RegistrationView(PortalView):
 
 class ResetForm(FlaskForm):
     uscc = line(_l("社会信用代码"), 40)
-    phone = line(_l("注册时的手机号"), 20)
-    code = line(_l("验证码"), 10)
-    new = PasswordField(_l("新密码"), validators=[InputRequired(_l("请填写新密码。")), Length(max=128)])
-    again = PasswordField(_l("再次输入新密码"), validators=[InputRequired(_l("请再次填写新密码。"))])
+    phone = phone_line(_l("注册时的手机号"))
+    code = code_line()
+    new = new_password(_l("新密码"), _l("请填写新密码。"))
+    again = new_password(_l("再次输入新密码"), _l("请再次填写新密码。"))
 
 
 class ResetView(PortalView):
