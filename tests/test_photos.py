@@ -1,0 +1,134 @@
+"""寸照 and 身份证正面照: by zip, many at once, one by one; what does not fit is named (E14, C12)."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+from app.documents import samples
+from app.extensions import db
+from models import Enrolment, ImportBatch, PhotoUpload, StoredFile
+from PIL import Image
+from sqlalchemy import select
+
+ENTERPRISE, OTHER = "91330100MA2AAAA05G", "91330212MA2AAAA052"
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def people(batch: ImportBatch) -> list[Enrolment]:
+    return list(db.session.scalars(select(Enrolment).where(Enrolment.batch_id == batch.id).order_by(Enrolment.id)))
+
+
+def bring(client: Any, batch: ImportBatch, kind: str, *files: tuple[str, bytes]) -> Any:
+    return client.post(f"/enrol/batches/{batch.id}/photos/{kind}",
+                       data={"photos": [(io.BytesIO(data), name) for name, data in files]})
+
+
+def faults() -> str:
+    upload = db.session.scalars(select(PhotoUpload).order_by(PhotoUpload.id.desc())).first()
+    assert upload is not None
+    return " ".join(f"{fault['name']} {fault['reason']}" for fault in upload.result["faults"])
+
+
+def test_a_zip_is_matched_by_id_number(login: Any, make: Any, run_jobs: Any) -> None:
+    batch = make.batch(make.plan(), 3, photos=False)
+    client = login(ENTERPRISE)
+    names = [person.id_number for person in people(batch)]
+    bring(client, batch, "portrait", ("p.zip", zipped({f"照片/{name.lower()}.JPG": samples.portrait() for name in names})))
+    run_jobs()
+    assert all(person.portrait_id and not person.id_front_id for person in people(batch))
+    assert "还有 3 人缺照片" in client.get(f"/enrol/batches/{batch.id}").text
+    bring(client, batch, "id_front", *[(f"{name}.jpg", samples.id_front("某", name)) for name in names])
+    run_jobs()
+    assert all(person.photos_complete for person in people(batch))
+    assert "可以生成订单" in client.get(f"/enrol/batches/{batch.id}").text
+
+
+def test_unmatched_damaged_and_duplicate_files_are_named(login: Any, make: Any, run_jobs: Any) -> None:
+    batch = make.batch(make.plan(), 2, photos=False)
+    first, second = (person.id_number for person in people(batch))
+    client = login(ENTERPRISE)
+    bring(client, batch, "portrait", ("p.zip", zipped({
+        f"{first}.jpg": samples.portrait(), f"again/{first}.jpg": samples.portrait(1), f"{second}.jpg": b"not a picture",
+        "330106199001010018.jpg": samples.portrait(), "readme.txt": b"hello"})))
+    run_jobs()
+    told = faults()
+    assert "多张照片" in told
+    assert "名单中没有这个身份证号" in told
+    assert "readme.txt" in told
+    assert "不是 JPG" in told or "损坏" in told
+    assert first not in told
+    assert first[:6] + "********" in told
+    assert [bool(person.portrait_id) for person in people(batch)] == [True, False]
+
+
+def test_a_rar_is_refused_by_name(login: Any, make: Any, run_jobs: Any) -> None:
+    batch = make.batch(make.plan(), 1, photos=False)
+    bring(login(ENTERPRISE), batch, "portrait", ("p.zip", b"Rar!\x1a\x07\x01\x00" + b"0" * 100))
+    run_jobs()
+    assert "RAR" in faults()
+    assert "zip" in faults()
+
+
+def test_one_by_one_the_name_of_the_file_does_not_matter(login: Any, make: Any) -> None:
+    batch = make.batch(make.plan(), 1, photos=False)
+    person = people(batch)[0]
+    client = login(ENTERPRISE)
+    client.post(f"/enrol/people/{person.id}/photos/portrait", data={"photo": (io.BytesIO(samples.portrait()), "IMG_1.jpg")})
+    assert people(batch)[0].portrait_id
+    client.post(f"/enrol/people/{person.id}/photos/id_front", data={"photo": (io.BytesIO(b"GIF89a"), "x.jpg")})
+    assert people(batch)[0].id_front_id is None
+    assert "不是 JPG" in client.get(f"/enrol/batches/{batch.id}").text
+
+
+def test_a_stored_photo_carries_nothing_but_the_picture(login: Any, make: Any) -> None:
+    batch = make.batch(make.plan(), 1, photos=False)
+    person = people(batch)[0]
+    image, out = Image.new("RGB", (300, 420), "white"), io.BytesIO()
+    exif = Image.Exif()
+    exif[0x010E] = "secret place"
+    image.save(out, "JPEG", exif=exif, comment=b"<script>")
+    client = login(ENTERPRISE)
+    client.post(f"/enrol/people/{person.id}/photos/portrait", data={"photo": (io.BytesIO(out.getvalue()), "a.jpg")})
+    kept = client.get(f"/files/{people(batch)[0].portrait_id}")
+    assert kept.mimetype == "image/jpeg"
+    assert b"secret place" not in kept.data
+    assert b"<script>" not in kept.data
+    stored = db.session.get(StoredFile, people(batch)[0].portrait_id)
+    assert person.id_number not in stored.key + stored.name
+
+
+def test_photos_of_an_ordered_list_do_not_change(login: Any, make: Any, run_jobs: Any) -> None:
+    order = make.paid(make.plan(), 1)
+    person = order.enrolments[0]
+    before = person.portrait_id
+    client = login(ENTERPRISE)
+    client.post(f"/enrol/people/{person.id}/photos/portrait", data={"photo": (io.BytesIO(samples.portrait(2)), "a.jpg")})
+    batch = db.session.get(ImportBatch, order.batch_id)
+    bring(client, batch, "portrait", ("p.zip", zipped({f"{person.id_number}.jpg": samples.portrait(3)})))
+    run_jobs()
+    assert db.session.get(Enrolment, person.id).portrait_id == before
+
+
+def test_photos_are_seen_by_those_the_person_concerns_and_nobody_else(login: Any, make: Any) -> None:
+    draft = people(make.batch(make.plan(), 1))[0]
+    enrolled = make.paid(make.plan(), 1).enrolments[0]
+    for username, sees_draft, sees_enrolled in (
+            (ENTERPRISE, 200, 200), (OTHER, 404, 404), ("hjp", 404, 200), ("nbp", 404, 404), ("hangzhou", 404, 200),
+            ("ningbo", 404, 404), ("province", 404, 200)):
+        client = login(username)
+        assert client.get(f"/files/{draft.portrait_id}").status_code == sees_draft, username
+        assert client.get(f"/files/{enrolled.portrait_id}").status_code == sees_enrolled, username
+
+
+def test_a_visitor_sees_no_photo(client: Any, make: Any) -> None:
+    draft = people(make.batch(make.plan(), 1))[0]
+    assert client.get(f"/files/{draft.portrait_id}").status_code == 302
