@@ -116,5 +116,6 @@ def _add_answers(app: Flask) -> None:
     def frame() -> dict[str, Any]:
         from app.security import current_account
 
-        return {"appbuilder": app.extensions["appbuilder"], "account": current_account(), "version": VERSION, "language": str(get_locale()),
+        security = app.extensions["appbuilder"].sm
+        return {"appbuilder": app.extensions["appbuilder"], "may": lambda verb, view: security.has_access(f"can_{verb}", view), "account": current_account(), "version": VERSION, "language": str(get_locale()),
                 "demo": app.extensions["settings"].mode == "demo"}

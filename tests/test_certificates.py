@@ -1,0 +1,207 @@
+"""Certificates: once each, numbered without gaps, printed, found by anyone who knows enough (I27, A5, P1, C17)."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+import pytest
+from app import parameters
+from app.errors import Invalid
+from app.extensions import db
+from app.operations import certificates
+from app.operations.numbering import parse_pattern
+from models import AuditEvent, Certificate, CertificateCounter, ExamPlan, Parameter, ScoreReport, Sitting
+from openpyxl import load_workbook
+from pypdf import PdfReader
+from sqlalchemy import select
+
+
+def issued() -> list[Certificate]:
+    return list(db.session.scalars(select(Certificate).order_by(Certificate.number)))
+
+
+def issue(client: Any, run_jobs: Any, *reports: ScoreReport) -> None:
+    client.post("/certificates/issue/", data={"ids": [str(report.id) for report in reports]})
+    run_jobs()
+
+
+def test_everyone_who_passed_gets_one_and_nobody_else(login: Any, make: Any, run_jobs: Any) -> None:
+    report = make.report(people=3)
+    failed = db.session.scalars(select(Sitting).where(Sitting.exam_plan_id == report.exam_plan_id)).first()
+    failed.theory, failed.result = 100, "failed"
+    db.session.commit()
+    city = login("hangzhou")
+    assert report.exam_plan.name in city.get("/certificates/issue/").text
+    issue(city, run_jobs, report)
+    assert len(issued()) == 2
+    assert failed.enrolment_id not in {row.enrolment_id for row in issued()}
+    assert all(row.push_state == "waiting" for row in issued())
+    assert report.exam_plan.name not in city.get("/certificates/issue/").text
+
+
+def test_pressing_twice_makes_no_second_one(login: Any, make: Any, run_jobs: Any) -> None:
+    report = make.report(people=3)
+    city = login("hangzhou")
+    for _twice in range(2):
+        issue(city, run_jobs, report)
+    assert len(issued()) == 3
+
+
+def test_two_at_once_make_each_certificate_once_and_leave_no_gap(app: Any, make: Any) -> None:
+    report = make.report(people=5)
+    db.session.commit()
+    barrier = threading.Barrier(2)
+
+    def run() -> None:
+        with app.app_context():
+            barrier.wait()
+            try:
+                certificates.run_issue(report.id, lambda done, total: None)
+            finally:
+                db.session.remove()
+
+    threads = [threading.Thread(target=run) for _each in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    db.session.rollback()
+    serials = [int(row.number[-6:]) for row in issued()]
+    assert serials == [1, 2, 3, 4, 5]
+    assert db.session.scalars(select(CertificateCounter.last)).one() == 5
+
+
+def test_numbers_follow_the_pattern_and_go_on_without_gaps(login: Any, make: Any, run_jobs: Any, clock: Any) -> None:
+    first, second = make.report(people=2), make.report(people=2, occupations=("040",))
+    third = make.report(people=1)
+    issue(login("hangzhou"), run_jobs, first, second, third)
+    year = clock.moment.astimezone().year
+    assert [row.number for row in issued()] == [
+        f"33{year}0205000001", f"33{year}0205000002", f"33{year}0205000003", f"33{year}0405000001", f"33{year}0405000002"]
+
+
+def test_a_failed_issue_gives_its_serials_back(app: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = make.report(people=2)
+
+    def broken(*_args: Any, **_kwargs: Any) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(certificates.audit, "record", broken)
+    with pytest.raises(RuntimeError):
+        certificates.run_issue(report.id, lambda done, total: None)
+    assert issued() == []
+    monkeypatch.undo()
+    certificates.run_issue(report.id, lambda done, total: None)
+    assert [row.number[-6:] for row in issued()] == ["000001", "000002"]
+
+
+@pytest.mark.parametrize("state", ["draft", "submitted", "accepted", "rejected"])
+def test_only_an_approved_report_has_certificates(login: Any, make: Any, run_jobs: Any, state: str) -> None:
+    issue(login("hangzhou"), run_jobs, make.report(state))
+    assert issued() == []
+
+
+def test_another_authority_generates_nothing(login: Any, make: Any, run_jobs: Any) -> None:
+    report = make.report()
+    for username in ("ningbo", "province"):
+        issue(login(username), run_jobs, report)
+    assert issued() == []
+
+
+@pytest.mark.parametrize("pattern", ["", "{seq:6}{yyyy}", "{who}{seq}", "{seq", "ZJ", "{seq}{seq}", "{yyyy.x}{seq}"])
+def test_a_pattern_that_cannot_work_is_refused(app: Any, pattern: str) -> None:
+    with pytest.raises(Invalid):
+        parse_pattern(pattern)
+
+
+def test_the_default_pattern_reads_as_documented(app: Any) -> None:
+    pattern = parse_pattern(parameters.DEFAULTS["certificate_number"][0])
+    assert pattern.number(pattern.prefix(prov="33", year=2026, occ="010", level="5"), 1) == "3320260105000001"
+    with pytest.raises(Invalid):
+        pattern.number("33", 1_000_000)
+
+
+def test_the_console_refuses_a_pattern_and_keeps_the_old_one(login: Any) -> None:
+    admin = login("admin")
+    page = admin.get("/console/parameters/edit/?id=certificate_number").text
+    token = page.split('name="csrf_token" type="hidden" value="')[1].split('"')[0]
+    answer = admin.post("/console/parameters/edit/?id=certificate_number", data={"csrf_token": token, "value": "{seq}{yyyy}"})
+    assert answer.status_code == 200
+    assert db.session.get(Parameter, "certificate_number").value == parameters.DEFAULTS["certificate_number"][0]
+    admin.post("/console/parameters/edit/?id=certificate_number", data={"csrf_token": token, "value": "ZJ{yyyy}{seq:5}"})
+    assert db.session.get(Parameter, "certificate_number").value == "ZJ{yyyy}{seq:5}"
+
+
+@pytest.fixture
+def certificate(make: Any, app: Any) -> Certificate:
+    report = make.report(people=1)
+    certificates.run_issue(report.id, lambda done, total: None)
+    return issued()[0]
+
+
+def test_the_pdf_says_what_the_record_says(login: Any, certificate: Certificate) -> None:
+    answer = login("hjp").get(f"/certificates/{certificate.id}/certificate.pdf")
+    assert answer.mimetype == "application/pdf"
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.data)).pages)
+    for part in (certificate.number, certificate.name, certificate.occupation.name, certificate.institution_name):
+        assert part in text.replace("\n", "")
+    assert db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "print_certificate")).one().actor_name
+
+
+def test_the_institution_downloads_the_data_for_cards(login: Any, certificate: Certificate) -> None:
+    exam_id = certificate.sitting.exam_plan_id
+    sheet = load_workbook(io.BytesIO(login("hjp").get(f"/certificates/exams/{exam_id}/cards.xlsx").data)).worksheets[0]
+    cells = [str(cell.value) for row in sheet.iter_rows() for cell in row]
+    assert certificate.number in cells
+    assert certificate.id_number in cells
+    assert login("nbp").get(f"/certificates/exams/{exam_id}/cards.xlsx").status_code == 404
+
+
+def test_each_party_finds_its_own_certificates(login: Any, certificate: Certificate) -> None:
+    for username, sees in (("hjp", True), ("nbp", False), ("hangzhou", True), ("ningbo", False), ("province", True),
+                           ("91330100MA2AAAA05G", True), ("91330212MA2AAAA052", False)):
+        client = login(username)
+        assert (certificate.number in client.get("/certificates/").text) == sees, username
+        assert client.get(f"/certificates/{certificate.id}").status_code == (200 if sees else 404), username
+
+
+def test_anyone_who_knows_name_and_one_number_finds_it(client: Any, certificate: Certificate) -> None:
+    for query in ({"name": certificate.name, "number": certificate.number}, {"name": certificate.name, "id_number": certificate.id_number}):
+        page = client.get("/c/", query_string=query).text
+        assert certificate.institution_name in page
+        assert "有效" in page
+        assert certificate.id_number[:6] + "********" in page
+
+
+@pytest.mark.parametrize("query", [
+    {"name": "王"}, {"number": "N"}, {"name": "别人", "number": "N"}, {"name": "王", "id_number": "330106199001010018"},
+    {"name": "%", "number": "%"}, {"name": "王'--", "number": "' OR 1=1"},
+])
+def test_who_knows_too_little_is_told_nothing(client: Any, certificate: Certificate, query: dict[str, str]) -> None:
+    real = {"N": certificate.number, "王": certificate.name}
+    page = client.get("/c/", query_string={key: real.get(value, value) for key, value in query.items()}).text
+    assert certificate.institution_name not in page
+
+
+def test_the_qr_leads_to_the_same_page_and_tells_no_name(client: Any, certificate: Certificate) -> None:
+    page = client.get(f"/c/{certificate.number}")
+    assert page.status_code == 200
+    assert certificate.institution_name in page.text
+    assert certificate.name not in page.text
+    assert client.get("/c/3399999999999999").status_code == 404
+
+
+def test_the_look_up_stands_beside_the_sign_in(client: Any) -> None:
+    page = client.get("/login/").text
+    assert "证书查验" in page
+    assert 'action="/c/"' in page
+
+
+def test_an_exam_without_a_pass_waits_for_nothing(login: Any, make: Any) -> None:
+    report = make.report(people=1)
+    sitting = db.session.scalars(select(Sitting).where(Sitting.exam_plan_id == report.exam_plan_id)).one()
+    sitting.result = "absent"
+    db.session.commit()
+    assert db.session.get(ExamPlan, report.exam_plan_id).name not in login("hangzhou").get("/certificates/issue/").text

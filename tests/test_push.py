@@ -1,0 +1,108 @@
+"""The push to the ministry: once each, tried again when it must be, visible (J1, M1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from app import jobs
+from app.extensions import db
+from app.operations import certificates, push
+from models import Certificate
+from sqlalchemy import select
+
+
+@pytest.fixture
+def waiting(make: Any, clock: Any) -> list[Certificate]:
+    report = make.report(people=4)
+    certificates.run_issue(report.id, lambda done, total: None)
+    return all_of()
+
+
+def all_of() -> list[Certificate]:
+    return list(db.session.scalars(select(Certificate).order_by(Certificate.number)))
+
+
+def states() -> list[str]:
+    db.session.expire_all()
+    return [row.push_state for row in all_of()]
+
+
+def run() -> None:
+    push.run_push(0, lambda done, total: None)
+
+
+def arrived(standins: Any) -> dict[str, int]:
+    """How often each number arrived at the ministry."""
+    found: dict[str, int] = standins.control("ministry", "certificates.json")["calls"]
+    return found
+
+
+def test_every_certificate_arrives_once(waiting: list[Certificate], standins: Any) -> None:
+    run()
+    run()
+    assert states() == ["pushed"] * 4
+    assert arrived(standins) == {row.number: 1 for row in waiting}
+
+
+def test_the_timetable_pushes_by_itself(waiting: list[Certificate], standins: Any, run_jobs: Any) -> None:
+    jobs.schedule("push_certificates", 0)
+    db.session.commit()
+    run_jobs()
+    assert states() == ["pushed"] * 4
+
+
+def test_a_passing_fault_is_tried_again_later(waiting: list[Certificate], standins: Any, clock: Any) -> None:
+    standins.control("ministry", "settings", {"next_answers": ["500"] * 4})
+    run()
+    assert states() == ["waiting"] * 4
+    assert all(row.push_error for row in all_of())
+    run()
+    assert states() == ["waiting"] * 4
+    clock.advance(minutes=1)
+    run()
+    assert states() == ["pushed"] * 4
+    assert all(row.push_error == "" for row in all_of())
+
+
+def test_a_refusal_is_shown_and_can_be_pushed_again(waiting: list[Certificate], standins: Any, login: Any, clock: Any) -> None:
+    standins.control("ministry", "settings", {"next_answers": ["refuse"]})
+    run()
+    assert sorted(states()) == ["failed", "pushed", "pushed", "pushed"]
+    failed = next(row for row in all_of() if row.push_state == "failed")
+    city = login("hangzhou")
+    page = city.get(f"/certificates/{failed.id}").text
+    assert "推送失败" in page
+    assert "重新推送" in page
+    assert login("hjp").post(f"/certificates/{failed.id}/push").status_code == 403
+    city.post(f"/certificates/{failed.id}/push")
+    run()
+    assert states() == ["pushed"] * 4
+
+
+def test_a_worker_killed_after_sending_sends_the_same_number_again_and_no_harm_is_done(waiting: list[Certificate], standins: Any,
+                                                                                    clock: Any, monkeypatch: Any) -> None:
+    def killed(_outcomes: Any) -> None:
+        raise SystemExit("killed")
+
+    monkeypatch.setattr(push, "_write", killed)
+    with pytest.raises(SystemExit):
+        run()
+    db.session.rollback()
+    monkeypatch.undo()
+    from app import clock as module
+    monkeypatch.setattr(module, "now", clock.now)
+    assert states() == ["waiting"] * 4
+    run()
+    assert states() == ["waiting"] * 4, "a leased certificate is left alone until its lease is over"
+    clock.advance(minutes=6)
+    run()
+    assert states() == ["pushed"] * 4
+    assert set(arrived(standins)) == {row.number for row in waiting}
+
+
+def test_two_workers_take_different_certificates(waiting: list[Certificate]) -> None:
+    first, second = push._lease(2), push._lease(10)
+    assert len(first) == 2
+    assert len(second) == 2
+    assert not set(first) & set(second)

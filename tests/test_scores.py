@@ -1,0 +1,183 @@
+"""Scores: pulled, uploaded, reported, reviewed (I26, B5)."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from app.extensions import db
+from app.operations.scores import Mark, PassMarks, result_of
+from models import ExamPlan, ScoreReport, Sitting
+from openpyxl import load_workbook
+from sqlalchemy import select
+
+
+@pytest.fixture
+def exam(make: Any, clock: Any) -> ExamPlan:
+    found: ExamPlan = make.exam(people=3)
+    clock.advance(days=1, minutes=1)
+    return found
+
+
+def sittings(exam: ExamPlan) -> list[Sitting]:
+    return list(db.session.scalars(select(Sitting).where(Sitting.exam_plan_id == exam.id).order_by(Sitting.ticket_number)))
+
+
+def results(exam: ExamPlan) -> list[str | None]:
+    return [sitting.result for sitting in sittings(exam)]
+
+
+def report_of(exam: ExamPlan) -> ScoreReport | None:
+    return db.session.scalars(select(ScoreReport).where(ScoreReport.exam_plan_id == exam.id)).first()
+
+
+def filled(client: Any, exam: ExamPlan, rows: list[tuple[Any, Any, Any]]) -> bytes:
+    workbook = load_workbook(io.BytesIO(client.get(f"/scores/{exam.id}/template.xlsx").data))
+    sheet = workbook.worksheets[0]
+    for row, values in enumerate(rows, 3):
+        for column, value in zip("CDE", values, strict=True):
+            sheet[f"{column}{row}"] = value
+    out = io.BytesIO()
+    workbook.save(out)
+    return out.getvalue()
+
+
+def upload(client: Any, exam: ExamPlan, data: bytes) -> str:
+    client.post(f"/scores/{exam.id}/upload", data={"workbook": (io.BytesIO(data), "scores.xlsx")})
+    return str(client.get(f"/scores/{exam.id}").text)
+
+
+@pytest.mark.parametrize(("mark", "result"), [
+    ((600, 600, False), "passed"), ((599, 1000, False), "failed"), ((1000, 599, False), "failed"), ((None, None, True), "absent"),
+    ((600, None, False), None), ((None, 600, False), None), ((0, 0, False), "failed"),
+])
+def test_a_result_needs_both_marks(mark: tuple[int | None, int | None, bool], result: str | None) -> None:
+    assert result_of(Mark("1", *mark), PassMarks(600, 600)) == result
+
+
+def grade(standins: Any, client: Any, exam: ExamPlan, marks: dict[str, dict[str, Any]]) -> None:
+    """Let the exam system have the roster and these marks."""
+    from app.extensions import gateways
+    from app.gateways.exam import Candidate
+
+    candidates = [Candidate(sitting.ticket_number, sitting.enrolment.name, sitting.enrolment.id_number,
+                            sitting.enrolment.occupation.name, sitting.enrolment.level.name) for sitting in sittings(exam)]
+    gateways().exam.open_session(exam.number, exam.name, exam.starts_at, exam.ends_at, candidates)
+    standins.control("exam", f"{exam.number}/grade", marks)
+
+
+def test_scores_are_pulled_from_the_exam_system(login: Any, exam: ExamPlan, standins: Any, run_jobs: Any) -> None:
+    client = login("hjp")
+    tickets = [sitting.ticket_number for sitting in sittings(exam)]
+    grade(standins, client, exam, {tickets[0]: {"theory": 850, "practice": 900, "absent": False},
+                                   tickets[1]: {"theory": 300, "practice": 900, "absent": False},
+                                   tickets[2]: {"theory": None, "practice": None, "absent": True}})
+    client.post(f"/scores/{exam.id}/pull")
+    run_jobs()
+    assert results(exam) == ["passed", "failed", "absent"]
+    page = client.get(f"/scores/{exam.id}").text
+    assert "合格 1" in page
+    assert "成绩上报" in page
+
+
+def test_a_second_pull_changes_what_was_corrected_and_nothing_once_reported(login: Any, exam: ExamPlan, standins: Any,
+                                                                           run_jobs: Any) -> None:
+    client = login("hjp")
+    tickets = [sitting.ticket_number for sitting in sittings(exam)]
+    passed = {ticket: {"theory": 800, "practice": 800, "absent": False} for ticket in tickets}
+    grade(standins, client, exam, passed)
+    for _twice in range(2):
+        client.post(f"/scores/{exam.id}/pull")
+        run_jobs()
+    assert results(exam) == ["passed"] * 3
+    client.post(f"/scores/{exam.id}/submit")
+    assert report_of(exam).review_state == "submitted"
+    standins.control("exam", f"{exam.number}/grade", {tickets[0]: {"theory": 0, "practice": 0, "absent": False}})
+    client.post(f"/scores/{exam.id}/pull")
+    run_jobs()
+    assert results(exam) == ["passed"] * 3
+
+
+def test_nothing_to_pull_is_said_and_can_be_tried_again(login: Any, exam: ExamPlan, standins: Any, run_jobs: Any) -> None:
+    client = login("hjp")
+    client.post(f"/scores/{exam.id}/pull")
+    run_jobs()
+    assert report_of(exam) is None
+    assert client.get(f"/scores/{exam.id}").status_code == 200
+
+
+def test_scores_are_taken_from_a_workbook(login: Any, exam: ExamPlan) -> None:
+    client = login("hjp")
+    page = upload(client, exam, filled(client, exam, [(85, 90.5, None), (59.9, 100, None), (None, None, "是")]))
+    assert results(exam) == ["passed", "failed", "absent"]
+    assert [sitting.practice for sitting in sittings(exam)] == [905, 1000, None]
+    assert "已写入 3 人的成绩" in page
+
+
+@pytest.mark.parametrize(("row", "told"), [
+    ((101, 80, None), "应在 0 到 100 之间"), ((-1, 80, None), "应在 0 到 100 之间"), (("优秀", 80, None), "应为 0 到 100 的数字"),
+    ((80, None, None), "应为 0 到 100 的数字"), ((80.55, 80, None), "最多一位小数"), (("nan", 80, None), "应"),
+])
+def test_a_wrong_mark_writes_nothing_at_all(login: Any, exam: ExamPlan, row: tuple[Any, Any, Any], told: str) -> None:
+    client = login("hjp")
+    assert told in upload(client, exam, filled(client, exam, [(80, 80, None), row, (80, 80, None)]))
+    assert results(exam) == [None, None, None]
+
+
+def test_someone_elses_ticket_is_refused(login: Any, exam: ExamPlan, make: Any) -> None:
+    client = login("hjp")
+    workbook = load_workbook(io.BytesIO(filled(client, exam, [(80, 80, None)] * 3)))
+    workbook.worksheets[0]["A4"] = "999999999999"
+    out = io.BytesIO()
+    workbook.save(out)
+    assert "不属于本次考核" in upload(client, exam, out.getvalue())
+    assert results(exam) == [None, None, None]
+
+
+def test_before_the_exam_there_are_no_scores(login: Any, make: Any, clock: Any) -> None:
+    early = make.exam(people=1)
+    client = login("hjp")
+    client.post(f"/scores/{early.id}/pull")
+    assert "考核尚未开始" in client.get(f"/scores/{early.id}").text
+    assert report_of(early) is None
+
+
+def test_a_report_waits_for_every_result(login: Any, exam: ExamPlan) -> None:
+    client = login("hjp")
+    upload(client, exam, filled(client, exam, [(80, 80, None)] * 3))
+    sitting = sittings(exam)[0]
+    sitting.result = sitting.theory = None
+    db.session.commit()
+    client.post(f"/scores/{exam.id}/submit")
+    assert report_of(exam).review_state == "draft"
+    assert "还有 1 名考生没有成绩" in client.get(f"/scores/{exam.id}").text
+
+
+def test_a_report_is_accepted_rejected_corrected_and_approved(login: Any, exam: ExamPlan) -> None:
+    client, city = login("hjp"), login("hangzhou")
+    upload(client, exam, filled(client, exam, [(80, 80, None)] * 3))
+    client.post(f"/scores/{exam.id}/submit")
+    report = report_of(exam)
+    assert report.exam_plan.name in city.get("/reviews/scores/").text
+    for step, remark in (("accept", ""), ("reject", "第 2 名成绩有误")):
+        city.post(f"/reviews/scores/{report.id}/step", data={"step": step, "remark": remark})
+    assert "第 2 名成绩有误" in client.get(f"/scores/{exam.id}").text
+    upload(client, exam, filled(client, exam, [(80, 80, None), (20, 80, None), (80, 80, None)]))
+    assert results(exam) == ["passed", "failed", "passed"]
+    client.post(f"/scores/{exam.id}/submit")
+    for step in ("accept", "approve"):
+        city.post(f"/reviews/scores/{report.id}/step", data={"step": step})
+    assert report_of(exam).review_state == "approved"
+    upload(client, exam, filled(client, exam, [(100, 100, None)] * 3))
+    assert results(exam) == ["passed", "failed", "passed"]
+
+
+def test_scores_are_exported_masked(login: Any, make: Any) -> None:
+    report = make.report()
+    sheet = load_workbook(io.BytesIO(login("hjp").get(f"/scores/{report.exam_plan_id}/scores.xlsx").data)).worksheets[0]
+    cells = [str(cell.value) for row in sheet.iter_rows() for cell in row]
+    number = sittings(report.exam_plan)[0].enrolment.id_number
+    assert number not in cells
+    assert any("********" in cell for cell in cells)
+    assert "85" in cells
