@@ -160,19 +160,19 @@ def test_a_taken_port_of_the_stand_ins_is_said_too(tmp_path: Path) -> None:
 
 def test_a_worker_alone_joins_the_portal_of_its_folder(var_dir: Path) -> None:
     with services.portal(var_dir) as portal:
-        def waiting() -> set[bytes]:
-            redis = portal.redis()
-            return {key for key in redis.smembers("rq:workers") if redis.hget(key, "state") == b"idle"}  # type: ignore[union-attr]
-
-        assert until(lambda: bool(waiting()))
-        before = waiting()  # killed ones of other tests may still be listed
         second = subprocess.Popen([sys.executable, str(services.ROOT / "run.py"), "worker"], env=portal.environ)
+
+        def waits_for_work() -> bool:
+            redis = portal.redis()
+            return any(redis.hmget(key, "pid", "state") == [str(second.pid).encode(), b"idle"]
+                       for key in redis.smembers("rq:workers"))  # type: ignore[union-attr]
+
         try:
-            assert until(lambda: len(waiting() - before) == 1)
+            assert until(waits_for_work)
         finally:
             second.terminate()
             assert second.wait(20) == 0
-        assert until(lambda: not waiting() - before)
+        assert not waits_for_work()
 
 
 def test_a_worker_without_any_broker_says_what_to_do(tmp_path: Path) -> None:
