@@ -76,7 +76,7 @@ def _insert(given: NewInstitution, uscc: str, authority_id: int, actor: Actor) -
             role = session.scalars(select(Role).where(Role.name == INSTITUTION)).one()
             user = User(username=given.username, first_name=given.name[:60], last_name="",
                         email=f"{given.username}@institution.invalid", active=True, password=secret, roles=[role])
-            session.add(row)
+            session.add_all((row, user))
             session.flush()
             session.add(Account(user=user, party="institution", institution_id=row.id, must_change_password=True))
             audit.record(actor, "create_institution", row, {"username": given.username})

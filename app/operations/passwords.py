@@ -30,14 +30,12 @@ def ask_for_code(uscc: str, phone: str) -> None:
     """Have a reset code sent, if code and phone belong together.
 
     The answer, its limits and the time it takes are the same when they do not: the message leaves from a job. Raises
-    `InvalidFields` for what is no code or no number, `Invalid` for a number that asks too often.
+    `Invalid` for what is no code or no number, and for a number that asks too often.
     """
-    found = Findings()
-    code, number = found.tried(lambda: checked_uscc(uscc)), found.tried(lambda: checked_phone(phone))
-    found.settle()
+    code, number = checked_uscc(uscc), checked_phone(phone)
     with transaction():
-        row = new_code(number or "", "reset")
-        if _account(code or "", number or "") is not None:
+        row = new_code(number, "reset")
+        if _account(code, number) is not None:
             jobs.schedule("send_reset_code", row.id)
 
 
