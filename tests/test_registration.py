@@ -305,15 +305,6 @@ def test_a_name_is_shown_as_text(parties: Parties) -> None:
     assert "&lt;b&gt;粗体&lt;/b&gt;&amp;公司" in page
 
 
-def test_the_pages_script_is_told_where_to_go_and_what_is_wrong(parties: Parties) -> None:
-    fetch = {"X-Requested-With": "fetch"}
-    form = typed(code=parties.code())
-    wrong = parties.visitor().post("/register/", data=form | papers(licence=None), content_type="multipart/form-data", headers=fetch)
-    assert "请上传营业执照照片" in faults(wrong)
-    done = parties.visitor().post("/register/", data=form | papers(), content_type="multipart/form-data", headers=fetch)
-    assert done.json == {"location": "/login/?party=enterprise"}
-
-
 def test_no_authority_is_lost_when_a_city_gets_one_later(parties: Parties) -> None:
     faults(parties.register(region_code=WENZHOU))
     with parties.tables():

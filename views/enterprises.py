@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request, url_for
+from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -20,7 +20,7 @@ from app.operations import enterprises, phone_codes
 from app.presentation import moment
 from models import Enterprise, Region
 from views.base import PortalView, page, put_error_on, said
-from views.forms import answer_sent, arrived, code_line, line, phone_line
+from views.forms import answer_sent, code_line, line, phone_line
 from views.listing import Filter, Search, like
 from views.records import events_of
 from views.registration import given_papers, region_choices
@@ -97,7 +97,7 @@ class EnterpriseView(PortalView):
             else:
                 said(_("已保存。所属地区或省属标志有变化，需重新审核，审核通过前不能报名。") if again else _("已保存。"),
                      "warning" if again else "success")
-                return arrived(url_for("EnterpriseView.show"))
+                return self.to("show")
         return self._edit_page(row, form)
 
     def _form(self) -> tuple[Enterprise, CorrectionForm]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import jsonify, redirect, request
+from flask import jsonify, request
 from flask_babel import lazy_gettext as _l
-from werkzeug.wrappers import Response
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length
 
@@ -60,10 +59,3 @@ def answer_sent(message: str) -> Any:
         return jsonify(message=message)
     said(message)
     return None
-
-
-def arrived(url: str) -> Response:
-    """A form is done: on to the next page. The script that keeps chosen files in their fields goes there by itself."""
-    if wants_json():
-        return jsonify(location=url)
-    return redirect(url, 303)

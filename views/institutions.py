@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -18,7 +17,7 @@ from app.operations import institutions
 from app.presentation import moment
 from models import Institution, Teacher
 from views.base import PortalView, page, put_error_on, said
-from views.forms import arrived, chosen_file, line, phone_line
+from views.forms import chosen_file, line, phone_line
 from views.listing import Search, like
 from views.records import events_of
 from views.reviewing import Column, ReviewDesk, standing
@@ -78,7 +77,7 @@ class FilingView(PortalView):
                 put_error_on(form, error)
             else:
                 said(_("已保存。"))
-                return arrived(url_for("FilingView.show"))
+                return self.to("show")
         return self.page("portal/institutions/filing_edit.html", form=form, institution=row, title=_("填写备案信息"))
 
     @page("/teachers", "edit", ("POST",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from flask import request, url_for
+from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -20,7 +20,7 @@ from app.files import PDF
 from app.operations import enterprises, passwords, phone_codes
 from models import Region
 from views.base import PortalView, download, public_page, put_error_on, said
-from views.forms import answer_sent, arrived, chosen_file, code_line, line, new_password, phone_line
+from views.forms import answer_sent, chosen_file, code_line, line, new_password, phone_line
 
 
 def region_choices() -> list[tuple[str, str]]:
@@ -86,7 +86,7 @@ class RegistrationView(PortalView):
             else:
                 said(_("注册成功，请等待%(authority)s审核，通过后即可报名。", authority=row.authority.name))
                 said(_("现在可以用社会信用代码登录，在企业基本信息页查看审核状态。"), "info")
-                return arrived(url_for("LoginView.login", party="enterprise"))
+                return self.to("LoginView.login", party="enterprise")
         return self._page(form)
 
     @public_page("/code", ("POST",))

@@ -84,6 +84,9 @@
         else fail(answer.message || words.offline);
         return;
       }
+      /* A form may take the faults out of its page and keep the files that were chosen. */
+      const answered = new CustomEvent("answered", { cancelable: true, detail: request.responseText });
+      if (!form.dispatchEvent(answered)) { box.remove(); release(form); return; }
       /* A page: show it as if the form had been sent the plain way, messages included. */
       window.history.pushState(null, "", request.responseURL || form.action);
       document.open();
