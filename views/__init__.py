@@ -9,7 +9,7 @@ from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
 from views import (
-    accounts, certificates, console, enrol, enterprises, files, health, institutions, jobs, lookup, orders, payments, people, plans,
+    accounts, certificates, classes, console, enrol, enterprises, exams, files, health, institutions, jobs, lookup, orders, payments, people, plans,
     records, registration, scores,
 )
 
@@ -21,15 +21,19 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     )),
     ("Training", _l("培训"), "book", (
         (plans.PlanView, _l("培训计划"), "book"),
+        (classes.ClassView, _l("开班与考勤"), "class"),
+        (exams.ExamView, _l("考核计划"), "exam"),
         (scores.ScoreView, _l("成绩报审"), "score"),
     )),
     ("Orders", _l("报名与订单"), "cart", (
         (enrol.EnrolView, _l("报名"), "people"),
         (orders.OrderView, _l("订单"), "cart"),
+        (exams.EnrolledView, _l("已报名列表"), "list"),
     )),
     ("Review", _l("审核"), "check", (
         (enterprises.EnterpriseReviewView, _l("企业审核"), "building"),
         (plans.PlanReviewView, _l("培训计划审核"), "book"),
+        (exams.ExamReviewView, _l("考核计划审核"), "exam"),
         (scores.ScoreReviewView, _l("成绩审核"), "score"),
         (certificates.CertificateIssueView, _l("生成证书"), "medal"),
         (institutions.InstitutionView, _l("培训机构管理"), "building"),

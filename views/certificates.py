@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 from app import files, scope
 from app.crypto import blind
 from app.errors import Invalid
-from app.extensions import db
+from app.extensions import db, will_write
 from app.operations import certificates, push
 from app.operations.progress import CERTIFICATE_WORDS
 from models import Certificate, ExamPlan, Institution, Job, ScoreReport, Sitting
@@ -122,11 +122,13 @@ class CertificateView(PortalView):
 
     @page("/<int:certificate_id>/certificate.pdf", "download")
     def pdf(self, certificate_id: int) -> Any:
+        will_write()  # the download is on record
         row = self._certificate(certificate_id)
         return download(certificates.pdf(row, actor=self.actor), f"证书-{row.number}.pdf", files.PDF)
 
     @page("/exams/<int:exam_id>/cards.xlsx", "download")
     def cards(self, exam_id: int) -> Any:
+        will_write()  # the download is on record
         exam = self.fetch(ExamPlan, exam_id)
         return download(certificates.card_data(exam, actor=self.actor), f"证书信息-{exam.name}.xlsx", files.XLSX)
 

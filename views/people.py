@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from app import files, scope
-from app.extensions import db
+from app.extensions import db, will_write
 from app.operations import people
 from app.operations.progress import states_of
 from models import Certificate, Enrolment, Enterprise, ExamPlan, Sitting, TrainingPlan
@@ -51,6 +51,7 @@ class PeopleView(PortalView):
 
     @page("/people.xlsx", "download")
     def export(self) -> Any:
+        will_write()  # the download is on record
         statement, _values = narrowed(self._statement(), self._searches(), (), request.args)
         return download(people.export(statement, actor=self.actor), "报名人员.xlsx", files.XLSX)
 

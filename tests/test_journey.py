@@ -1,0 +1,219 @@
+"""The whole journey in a browser, against the product started as a user starts it: one workbook of workers goes from the
+enterprise to the certificate."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import requests
+from app.documents import samples
+from openpyxl import load_workbook
+
+from tests.people import Person, filled_roster, people_of, photo_zip
+from tests.services import Portal
+from tests.walker import Walker, let_pass, walking
+
+USCC = "91330106MA2EEEE05A"
+ENTERPRISE_PASSWORD = "Build2026!"
+PLAN_START = date.today() + timedelta(days=2)
+
+
+def check_digit(body: str) -> str:
+    """The last sign of a social credit code (GB 32100)."""
+    signs = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+    total = sum(signs.index(sign) * pow(3, n, 31) for n, sign in enumerate(body))
+    return signs[(31 - total % 31) % 31]
+
+
+@pytest.fixture(scope="module")
+def uscc() -> str:
+    return USCC[:17] + check_digit(USCC[:17])
+
+
+@pytest.fixture(scope="module")
+def workers() -> list[Person]:
+    return people_of([("钢筋工", 50), ("混凝土工", 6), ("架子工", 4)])
+
+
+def standins(portal: Portal) -> str:
+    return f"http://127.0.0.1:{portal.environ['STANDINS_PORT']}"
+
+
+def test_from_a_workbook_of_workers_to_their_certificates(portal: Portal, browser: Any, uscc: str, workers: list[Person]) -> None:
+    with (walking(browser, portal) as enterprise, walking(browser, portal) as institution, walking(browser, portal) as city,
+          walking(browser, portal) as visitor):
+        register(enterprise, portal, uscc)
+        city.sign_in("主管部门", "hangzhou")
+        approve_enterprise(city, enterprise, uscc)
+        institution.sign_in("培训机构", "hjp")
+        plan = plan_to_approval(institution, city)
+        batch = import_roster(enterprise, plan, workers)
+        upload_photos(enterprise, batch, workers)
+        pay(enterprise, portal)
+        receive_invoice(enterprise, portal)
+
+
+def register(walker: Walker, portal: Portal, uscc: str) -> None:
+    """Step 1: the enterprise registers itself, proves its phone, and cannot enrol yet."""
+    walker.go("/login/")
+    walker.press("企业注册")
+    page = walker.page
+    page.get_by_label("社会信用代码").fill(uscc)
+    page.get_by_label("企业名称").fill("杭州新华建筑有限公司")
+    page.get_by_label("法定代表人").fill("赵建国")
+    page.get_by_label("所属地区").select_option(label="杭州市 / 西湖区")
+    page.get_by_label("企业地址").fill("文一西路 100 号")
+    for kind, name in (("licence", "yyzz.jpg"), ("qualification", "zzzs.jpg"), ("commitment", "cns.jpg")):
+        walker.give(kind, (name, samples.paper(f"{kind}\n杭州新华建筑有限公司\n{uscc}")))
+    page.get_by_label("负责人姓名").fill("赵建国")
+    page.get_by_label("负责人手机号").fill("13700137000")
+    page.get_by_role("button", name="获取验证码").click()
+    walker.look("验证码已发送")
+    page.get_by_label(re.compile("^验证码")).fill(code_sent_to(portal, "13700137000"))
+    page.get_by_label("登录密码").fill(ENTERPRISE_PASSWORD)
+    page.get_by_label("再次输入密码").fill(ENTERPRISE_PASSWORD)
+    walker.press("提交注册")
+    walker.look("注册成功", "杭州市城乡建设委员会")
+    walker.sign_in("企业", uscc, ENTERPRISE_PASSWORD)
+    walker.menu("报名")
+    walker.look("暂不能报名")
+
+
+def code_sent_to(portal: Portal, phone: str) -> str:
+    """What the person reads on the phone."""
+    messages = requests.get(f"{standins(portal)}/sms/_control/outbox.json", timeout=10).json()
+    return str(next(message["params"]["code"] for message in messages if message["phone"] == phone))
+
+
+def approve_enterprise(city: Walker, enterprise: Walker, uscc: str) -> None:
+    """Step 2."""
+    city.menu("企业审核")
+    city.page.get_by_role("link", name="杭州新华建筑有限公司").click()
+    city.look(uscc)
+    city.press("受理")
+    city.press("审核通过")
+    enterprise.menu("企业")
+    enterprise.look("审核通过")
+
+
+def plan_to_approval(institution: Walker, city: Walker) -> str:
+    """Steps 3 and 4: created, submitted, withdrawn, submitted, accepted, rejected, mended, accepted, approved."""
+    institution.menu("培训计划")
+    institution.press("创建培训计划")
+    page = institution.page
+    name = f"杭建培{PLAN_START:%Y%m}01"
+    page.get_by_label("计划名称").fill(name)
+    page.get_by_label(re.compile("^费用")).fill("800")
+    page.get_by_label(re.compile("^人数")).fill("60")
+    page.get_by_label("培训地点").fill("杭州建工培训基地")
+    page.get_by_label("报名开始").fill(f"{date.today() - timedelta(days=1):%Y-%m-%d}T08:00")
+    page.get_by_label("报名截止").fill(f"{PLAN_START - timedelta(days=1):%Y-%m-%d}T18:00")
+    for n, occupation in enumerate(("020 钢筋工", "040 混凝土工", "030 架子工")):
+        if n:
+            institution.press("增加工种")
+        page.locator(f"#occupations-{n}-occupation_id").select_option(label=occupation)
+        page.locator(f"#occupations-{n}-level_id").select_option(label="初级工/五级")
+    for n in range(2):
+        if n:
+            institution.press("增加一天")
+        page.locator(f"#days-{n}-day").fill(f"{PLAN_START + timedelta(days=n):%Y-%m-%d}")
+        page.locator(f"#days-{n}-topic").fill("安全操作与实操")
+        page.locator(f"#days-{n}-teacher_id").select_option(index=1)
+    institution.press("保存")
+    institution.look(name, "填写完整后提交审核")
+    institution.press("提交审核")
+    institution.press("撤回")
+    institution.look("已撤回")
+    institution.press("提交审核")
+    decide(city, name, "受理")
+    city.press("不通过")
+    city.page.get_by_label("不通过原因").fill("第二天缺少安全教育内容")
+    city.page.get_by_role("dialog").get_by_role("button", name="不通过").click()
+    city.page.wait_for_load_state()
+    page.reload()
+    institution.look("第二天缺少安全教育内容")
+    institution.press("去上报")
+    page.locator("#days-1-topic").fill("安全教育与实操")
+    institution.press("保存")
+    institution.press("提交审核")
+    decide(city, name, "受理", "审核通过")
+    page.reload()
+    institution.press("查看审核记录")
+    institution.look("第 1 次上报", "第 2 次上报", "第二天缺少安全教育内容", "杭州市城乡建设委员会")
+    return name
+
+
+def decide(city: Walker, name: str, *steps: str, menu: str = "培训计划审核") -> None:
+    city.menu(menu)
+    city.page.get_by_role("link", name=name).first.click()
+    city.page.wait_for_load_state()
+    for step in steps:
+        city.press(step)
+
+
+def import_roster(enterprise: Walker, plan: str, workers: list[Person]) -> str:
+    """Step 5: a faulty workbook is told fault by fault; the mended one becomes a list of 60."""
+    enterprise.menu("报名")
+    template = enterprise.download("下载《报名人员信息表》")
+    assert load_workbook(io.BytesIO(template)).sheetnames == ["人员信息", "选项"]
+    enterprise.page.get_by_role("link", name=plan).click()
+    wrong = [Person("", workers[0].id_number, "1", "钢筋 工"), *workers[1:]]
+    bring(enterprise, filled_roster(template, wrong))
+    enterprise.look("没有导入", seconds=40)
+    enterprise.look("请填写姓名", "手机号应为 11 位数字", "不在列表中")
+    marked = load_workbook(io.BytesIO(enterprise.download("下载标注了错误的表格")))
+    assert marked["人员信息"]["A3"].comment is not None
+    enterprise.press("返回计划")
+    bring(enterprise, filled_roster(template, workers))
+    enterprise.look("已导入 60 人", seconds=40)
+    return enterprise.path()
+
+
+def bring(enterprise: Walker, data: bytes) -> None:
+    enterprise.give("workbook", ("报名人员信息表.xlsx", data))
+    enterprise.page.get_by_label("本人同意").check()
+    enterprise.press("上传并检查")
+
+
+def upload_photos(enterprise: Walker, batch: str, workers: list[Person]) -> None:
+    """Step 6: portraits in a zip, ID fronts as many files with one left out, the last one by itself."""
+    enterprise.page.locator("#photos-portrait").set_input_files(
+        [{"name": "portraits.zip", "mimeType": "application/zip", "buffer": photo_zip(workers, "portrait")}])
+    enterprise.press("点我批量上传寸照")
+    enterprise.reload_until("匹配 60 人")
+    fronts = [{"name": f"{person.id_number}.jpg", "mimeType": "image/jpeg", "buffer": samples.id_front(person.name, person.id_number)}
+              for person in workers[:-1]]
+    stranger = {"name": "330106199001010018.jpg", "mimeType": "image/jpeg", "buffer": samples.portrait()}
+    enterprise.page.locator("#photos-id_front").set_input_files([*fronts, stranger])
+    enterprise.press("点我批量上传身份证正面照")
+    enterprise.reload_until("匹配 59 人")
+    enterprise.look("名单中没有这个身份证号", "还有 1 人缺照片")
+    enterprise.page.get_by_label("照片", exact=True).select_option(label="缺身份证正面照")
+    enterprise.look(workers[-1].name)
+    last = workers[-1]
+    enterprise.page.locator('form[action*="/people/"][action$="/id_front"] input[type="file"]').first.set_input_files(
+        [{"name": "IMG_0001.jpg", "mimeType": "image/jpeg", "buffer": samples.id_front(last.name, last.id_number)}])
+    enterprise.look("可以生成订单")
+
+
+def pay(enterprise: Walker, portal: Portal) -> None:
+    """Step 7: an order, a deadline, Alipay's page, and everyone is enrolled."""
+    enterprise.press("生成订单")
+    enterprise.look("¥48,000.00", "剩余支付时间")
+    enterprise.press("去支付宝付款")
+    enterprise.look("演示支付网关")
+    enterprise.press("确认付款")
+    enterprise.reload_until("已支付")
+    enterprise.look("60 人已全部报名成功")
+
+
+def receive_invoice(enterprise: Walker, portal: Portal) -> None:
+    """Step 8: not today; the day after it is there to download."""
+    enterprise.look("电子发票将于")
+    let_pass(portal, days=1)
+    enterprise.reload_until("下载电子发票", seconds=60)
+    assert enterprise.download("下载电子发票").startswith(b"%PDF")

@@ -1,0 +1,232 @@
+"""考核计划: the institution's exam plans with their papers, the authority's desk, the enterprise's tickets (I21–I25, E18)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+from wtforms import DateTimeLocalField, SelectMultipleField, StringField
+from wtforms.validators import InputRequired, Length
+
+from app import clock, scope, workflow
+from app.errors import Conflict, PortalError
+from app.extensions import db
+from app.operations import exams, papers
+from app.operations.progress import states_of
+from app.presentation import moment
+from app.workflow import REVIEW_LABELS
+from models import Enrolment, ExamPlan, ExamRoom, Institution, Sitting, TrainingPlan
+from views.base import PortalView, download, page, put_error_on, said
+from views.listing import Filter, Search, like, listing
+from views.records import events_of
+from views.reviewing import Column, ReviewDesk
+
+DETAIL = (
+    joinedload(ExamPlan.plan).selectinload(TrainingPlan.days), joinedload(ExamPlan.institution), joinedload(ExamPlan.authority),
+    selectinload(ExamPlan.rooms).joinedload(ExamRoom.occupation),
+    selectinload(ExamPlan.sittings).joinedload(Sitting.enrolment).options(joinedload(Enrolment.level), joinedload(Enrolment.enterprise)),
+)
+FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+
+class ExamForm(FlaskForm):
+    """Time, place, people; the rooms follow from them."""
+
+    starts_at = DateTimeLocalField(_l("考核开始"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
+    ends_at = DateTimeLocalField(_l("考核结束"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
+    place = StringField(_l("考核地点"), validators=[InputRequired(_l("请填写考核地点。")), Length(max=200, message=_l("不超过 200 个字。"))])
+    enrolment_ids = SelectMultipleField(_l("考生"), coerce=int)
+
+    def draft(self) -> exams.ExamDraft:
+        """What was typed, as the operation takes it."""
+        return exams.ExamDraft(self.place.data.strip(), _aware(self.starts_at.data), _aware(self.ends_at.data),
+                               list(self.enrolment_ids.data or []))
+
+
+def _aware(typed: datetime) -> datetime:
+    return typed.replace(tzinfo=clock.SHANGHAI)
+
+
+def _typed(value: datetime) -> datetime:
+    return value.astimezone(clock.SHANGHAI).replace(tzinfo=None)
+
+
+def _form(draft: exams.ExamDraft, people: list[Enrolment]) -> ExamForm:
+    form = ExamForm(data={"starts_at": _typed(draft.starts_at), "ends_at": _typed(draft.ends_at), "place": draft.place,
+                          "enrolment_ids": draft.enrolment_ids})
+    form.enrolment_ids.choices = [(each.id, each.name) for each in people]
+    return form
+
+
+def _seats(exam: ExamPlan) -> dict[int, list[Sitting]]:
+    """The sittings of each room, by seat."""
+    rooms: dict[int, list[Sitting]] = {room.id: [] for room in exam.rooms}
+    for sitting in sorted(exam.sittings, key=lambda each: each.seat):
+        rooms[sitting.room_id].append(sitting)
+    return rooms
+
+
+def _sent(paper: papers.Paper) -> Any:
+    return download(paper.data, paper.name, paper.content_type)
+
+
+class ExamView(PortalView):
+    """The institution's exam plans."""
+
+    route_base = "/exams"
+    default_view = "list"
+
+    @page("/", "list")
+    def list(self) -> Any:
+        rows = listing(scope.visible(self.actor, ExamPlan), order=(ExamPlan.id.desc(),),
+                       searches=(Search("q", _l("考核计划"), lambda text: like(ExamPlan.name, text)),),
+                       filters=(Filter("state", _l("状态"), [*REVIEW_LABELS.items()], lambda value: ExamPlan.review_state == value),),
+                       options=(joinedload(ExamPlan.plan), selectinload(ExamPlan.sittings), selectinload(ExamPlan.rooms)))
+        return self.page("portal/exams/list.html", listing=rows, title=_("考核计划"),
+                         ready=exams.plans_to_examine(actor=self.actor))
+
+    @page("/add/<int:plan_id>", "add", ("GET", "POST"))
+    def add(self, plan_id: int) -> Any:
+        plan = self.fetch(TrainingPlan, plan_id, selectinload(TrainingPlan.days))
+        if plan.attendance_confirmed_at is None:
+            raise Conflict(_("请先确认“%(name)s”的考勤，再创建考核计划。", name=plan.name))
+        people = exams.candidates(plan, None, joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
+        return self._edit(_form(exams.suggested(plan, people), people), plan, None, people)
+
+    @page("/<int:exam_id>/edit", "edit", ("GET", "POST"))
+    def edit(self, exam_id: int) -> Any:
+        exam = self.fetch(ExamPlan, exam_id, *DETAIL)
+        if not exam.editable:
+            raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
+        people = exams.candidates(exam.plan, exam, joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
+        draft = exams.ExamDraft(exam.place, exam.starts_at, exam.ends_at, [sitting.enrolment_id for sitting in exam.sittings])
+        return self._edit(_form(draft, people), exam.plan, exam, people)
+
+    def _edit(self, form: ExamForm, plan: TrainingPlan, exam: ExamPlan | None, people: Any) -> Any:
+        if form.validate_on_submit():
+            try:
+                saved = exams.save(exam, plan, form.draft(), actor=self.actor)
+            except PortalError as error:
+                put_error_on(form, error)
+            else:
+                said(_("已保存，考场已按工种编排。核对无误后请提交审核。"))
+                return self.to("show", exam_id=saved.id)
+        return self.page("portal/exams/edit.html", form=form, plan=plan, exam=exam, people=people,
+                         title=exam.name if exam else _("创建考核计划"), chosen=set(form.enrolment_ids.data or []))
+
+    @page("/<int:exam_id>", "show")
+    def show(self, exam_id: int) -> Any:
+        exam = self.fetch(ExamPlan, exam_id, *DETAIL)
+        return self.page("portal/exams/show.html", exam=exam, title=exam.name, seats=_seats(exam),
+                         missing=exams.missing_for_submission(exam) if exam.editable else [],
+                         events=events_of("exam_plan", exam.id), steps=workflow.steps_open_to(self.actor, exam))
+
+    @page("/<int:exam_id>/rooms", "edit", ("POST",))
+    def rooms(self, exam_id: int) -> Any:
+        exam = self.fetch(ExamPlan, exam_id)
+        places = {int(name[5:]): place for name, place in request.form.items() if name.startswith("room-") and name[5:].isdigit()}
+        exams.name_rooms(exam, places, actor=self.actor)
+        said(_("考场位置已保存。"))
+        return self.to("show", exam_id=exam_id)
+
+    @page("/<int:exam_id>/submit", "submit", ("POST",))
+    def submit(self, exam_id: int) -> Any:
+        exams.submit(self.fetch(ExamPlan, exam_id), actor=self.actor)
+        said(_("已提交。受理之前可以撤回。"))
+        return self.to("show", exam_id=exam_id)
+
+    @page("/<int:exam_id>/withdraw", "submit", ("POST",))
+    def withdraw(self, exam_id: int) -> Any:
+        workflow.take_step(self.fetch(ExamPlan, exam_id), "withdraw", actor=self.actor)
+        said(_("已撤回，可以修改后再次提交。"))
+        return self.to("show", exam_id=exam_id)
+
+    @page("/<int:exam_id>/confirm", "confirm", ("POST",))
+    def confirm(self, exam_id: int) -> Any:
+        exams.confirm_online(self.fetch(ExamPlan, exam_id), actor=self.actor)
+        said(_("已确认线上考核，考生名单已发送到考试系统。"))
+        return self.to("show", exam_id=exam_id)
+
+    @page("/<int:exam_id>/tickets", "download", ("POST",))
+    def tickets(self, exam_id: int) -> Any:
+        return _sent(papers.admission_tickets(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
+
+    @page("/tickets/<int:sitting_id>", "download", ("POST",))
+    def ticket(self, sitting_id: int) -> Any:
+        return _sent(papers.admission_ticket(self.fetch(Sitting, sitting_id), actor=self.actor))
+
+    @page("/<int:exam_id>/sign-in", "download", ("POST",))
+    def sign_in(self, exam_id: int) -> Any:
+        return _sent(papers.sign_in_sheets(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
+
+    @page("/<int:exam_id>/summary", "download", ("POST",))
+    def summary(self, exam_id: int) -> Any:
+        return _sent(papers.summary(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
+
+
+class ExamReviewView(ReviewDesk):
+    """考核计划审核."""
+
+    route_base = "/reviews/exams"
+    kind = "exam_plan"
+    title = _l("考核计划审核")
+    show_template = "portal/exams/review.html"
+    columns = (
+        Column(_l("考核计划"), lambda row: row.name),
+        Column(_l("培训机构"), lambda row: row.institution.name),
+        Column(_l("考核时间"), lambda row: moment(row.starts_at)),
+        Column(_l("考核地点"), lambda row: row.place),
+        Column(_l("上报时间"), lambda row: moment(row.submitted_at)),
+    )
+
+    def searches(self) -> Any:
+        return (Search("q", _l("考核计划"), lambda text: like(ExamPlan.name, text)),
+                Search("institution", _l("培训机构"), lambda text: ExamPlan.institution_id.in_(
+                    select(Institution.id).where(like(Institution.name, text)))))
+
+    def options(self) -> Any:
+        return (joinedload(ExamPlan.institution),)
+
+    def show_values(self, subject: ExamPlan) -> dict[str, Any]:
+        exam = self.fetch(ExamPlan, subject.id, *DETAIL)
+        return {"exam": exam, "seats": _seats(exam)}
+
+    @page("/<int:subject_id>/summary", "download", ("POST",))
+    def summary(self, subject_id: int) -> Any:
+        return _sent(papers.summary(self.fetch(ExamPlan, subject_id, *DETAIL[1:3]), actor=self.actor))
+
+
+class EnrolledView(PortalView):
+    """已报名列表 of the enterprise, with the admission tickets (E18)."""
+
+    route_base = "/enrolled"
+    default_view = "list"
+
+    @page("/", "list")
+    def list(self) -> Any:
+        rows = listing(scope.visible(self.actor, Enrolment).where(Enrolment.state == "enrolled"), order=(Enrolment.id.desc(),),
+                       searches=(Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),
+                                 Search("plan", _l("培训计划"), lambda text: Enrolment.plan_id.in_(
+                                     select(TrainingPlan.id).where(like(TrainingPlan.name, text))))),
+                       options=(joinedload(Enrolment.plan), joinedload(Enrolment.occupation), joinedload(Enrolment.level)))
+        sittable = scope.visible(self.actor, Sitting).where(Sitting.enrolment_id.in_([row.id for row in rows.rows]))
+        tickets = {row.enrolment_id: row for row in db.session.scalars(
+            sittable.order_by(Sitting.id).options(joinedload(Sitting.exam_plan)))}
+        approved = db.session.scalars(scope.visible(self.actor, ExamPlan).where(ExamPlan.ends_at > clock.now())
+                                      .order_by(ExamPlan.starts_at)).all()
+        return self.page("portal/exams/enrolled.html", listing=rows, title=_("已报名列表"), states=states_of(rows.rows), tickets=tickets,
+                         exams=approved)
+
+    @page("/tickets/<int:sitting_id>", "download", ("POST",))
+    def ticket(self, sitting_id: int) -> Any:
+        return _sent(papers.admission_ticket(self.fetch(Sitting, sitting_id), actor=self.actor))
+
+    @page("/exams/<int:exam_id>/tickets", "download", ("POST",))
+    def exam_tickets(self, exam_id: int) -> Any:
+        return _sent(papers.admission_tickets(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
