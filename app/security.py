@@ -115,6 +115,9 @@ def guard() -> Any:
     """Before each request: closed screens are not there, and an issued password is changed before anything else (I1)."""
     if request.blueprint in CLOSED or not _understood():
         abort(404)
+    # Text that no table can hold: PostgreSQL would answer it with an error, page by page.
+    if any("\0" in text for given in (request.args, request.form) for _name, texts in given.lists() for text in texts):
+        abort(400)
     if request.endpoint in (None, "static") or request.blueprint in _BEFORE_NEW_PASSWORD:
         return None
     account = current_account()

@@ -40,8 +40,9 @@ def picture(kind: str, size: tuple[int, int]) -> bytes:
 
 def typed(**changes: Any) -> dict[str, Any]:
     """The form of a registration as typed, without its files."""
-    return {"uscc": USCC, "name": "杭州新城建设有限公司", "legal_representative": "周新", "region_code": XIHU, "address": "文三路 1 号",
-            "contact_name": "沈经理", "phone": PHONE, "code": "", "password": PASSWORD, "again": PASSWORD} | changes
+    return {"uscc": USCC, "name": "杭州新城建设有限公司", "legal_representative": "周新", "region_code": XIHU,
+            "address": "文三路 1 号", "contact_name": "沈经理", "phone": PHONE, "code": "", "password": PASSWORD,
+            "again": PASSWORD} | changes
 
 
 def papers(**changes: Photo | None) -> dict[str, Any]:
@@ -85,7 +86,8 @@ class Parties:
         answer = self.register(**changes)
         assert answer.status_code == 303, answer.text
         with self.tables():
-            return int(db.session.scalars(select(Enterprise.id).where(Enterprise.uscc == changes.get("uscc", USCC).upper())).one())
+            uscc = changes.get("uscc", USCC).upper()
+            return int(db.session.scalars(select(Enterprise.id).where(Enterprise.uscc == uscc)).one())
 
     def enter(self, username: str = USCC, password: str = PASSWORD, party: str = "enterprise") -> FlaskClient:
         return self.login(username, password, party)  # type: ignore[no-any-return]

@@ -58,7 +58,8 @@ def test_a_wrong_tab_and_a_wrong_password_and_an_unknown_name_read_the_same(part
 
 def test_signing_in_never_leads_to_another_site(parties: Parties) -> None:
     for place in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
-        answer = parties.visitor().post(f"/login/?next={place}", data={"party": "institution", "username": "hjp", "password": DEMO})
+        answer = parties.visitor().post(f"/login/?next={place}",
+                                        data={"party": "institution", "username": "hjp", "password": DEMO})
         assert answer.status_code == 303
         assert "evil" not in answer.location
         assert "javascript" not in answer.location
@@ -93,8 +94,10 @@ def test_a_changed_password_ends_the_other_sessions_and_not_this_one(parties: Pa
 
 
 @pytest.mark.parametrize("current, new, again, words", [
-    ("wrong", NEW, NEW, "当前密码不正确"), (DEMO, "short", "short", "密码至少 8 位"), (DEMO, NEW, NEW + "x", "两次输入的新密码不一致"),
-    (DEMO, DEMO, DEMO, "新密码不能与当前密码相同"), ("", NEW, NEW, "请填写当前密码"), (DEMO, "alllowercase1", "alllowercase1", "三种"),
+    ("wrong", NEW, NEW, "当前密码不正确"), (DEMO, "short", "short", "密码至少 8 位"),
+    (DEMO, NEW, NEW + "x", "两次输入的新密码不一致"),
+    (DEMO, DEMO, DEMO, "新密码不能与当前密码相同"), ("", NEW, NEW, "请填写当前密码"),
+    (DEMO, "alllowercase1", "alllowercase1", "三种"),
 ])
 def test_a_password_that_will_not_do_changes_nothing(parties: Parties, current: str, new: str, again: str, words: str) -> None:
     client, other = (parties.enter("hjp", DEMO, "institution") for _each in range(2))
@@ -146,7 +149,8 @@ def test_a_forgotten_password_is_set_anew_by_phone_code(parties: Parties, forgot
     assert parties.audits("reset_password") == 1
 
 
-def test_asking_says_the_same_for_an_unknown_company_and_for_another_phone(parties: Parties, forgotten: Any, run_jobs: Any) -> None:
+def test_asking_says_the_same_for_an_unknown_company_and_for_another_phone(
+        parties: Parties, forgotten: Any, run_jobs: Any) -> None:
     sent = len(parties.standins.control("sms", "outbox.json"))
     answers = [ask(parties, "91350100M000100Y43", "13911117777"), ask(parties, USCC, "13911118888"), ask(parties)]
     assert {(each.status_code, each.text) for each in answers} == {(200, answers[0].text)}
@@ -167,8 +171,8 @@ def test_resetting_says_the_same_for_an_unknown_company_and_for_a_wrong_code(par
     code = forgotten()
     wrong = "000000" if code != "000000" else "111111"
     words = "验证码不正确或已过期，请核对或重新获取"
-    for answer in (reset(parties, wrong), reset(parties, code, uscc="91350100M000100Y43"), reset(parties, code, phone="13911117777"),
-                   reset(parties, code, uscc="91330100MA2AAAA05G")):
+    for answer in (reset(parties, wrong), reset(parties, code, uscc="91350100M000100Y43"),
+                   reset(parties, code, phone="13911117777"), reset(parties, code, uscc="91330100MA2AAAA05G")):
         assert answer.status_code == 200
         assert words in answer.text
     assert sign_in(parties, USCC, PASSWORD, "enterprise").status_code == 303
@@ -253,3 +257,12 @@ def test_without_scripts_the_reset_code_is_asked_for_by_the_form(parties: Partie
 def test_an_account_is_of_one_party(parties: Parties) -> None:
     parties.registered()
     assert parties.count(Account, party="enterprise") == 4
+
+
+@pytest.mark.parametrize("place", ["/login/?next=%00", "/register/?x=%00", "/c/?name=%00&number=1"])
+def test_text_that_no_table_can_hold_is_refused_calmly(parties: Parties, place: str) -> None:
+    assert parties.visitor().get(place).status_code == 400
+    for address, data in (("/login/", {"party": "institution", "username": "h\0jp", "password": DEMO}),
+                          ("/forgotten/code", {"uscc": USCC, "phone": "139\0"}), ("/register/code", {"phone": "\0"})):
+        assert parties.visitor().post(address, data=data).status_code == 400
+    assert parties.enter("hangzhou", DEMO, "authority").get("/reviews/enterprises/?q=%00").status_code == 400

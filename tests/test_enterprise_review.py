@@ -41,8 +41,8 @@ def approved(parties: Parties, hangzhou: Any, **changes: Any) -> int:
 def corrected(client: Any, files: dict[str, Any] | None = None, **changes: Any) -> Any:
     form = {"name": "杭州新城建设有限公司", "legal_representative": "周新", "region_code": XIHU, "address": "文三路 1 号",
             "contact_name": "沈经理", "phone": PHONE, "code": ""} | changes
-    return client.post("/enterprise/edit", data={name: value for name, value in form.items() if value is not None} | (files or {}),
-                       content_type="multipart/form-data")
+    given = {name: value for name, value in form.items() if value is not None}
+    return client.post("/enterprise/edit", data=given | (files or {}), content_type="multipart/form-data")
 
 
 # The authority's desk
@@ -273,7 +273,8 @@ def test_another_phone_needs_its_own_code(parties: Parties, hangzhou: Any, clock
     client = parties.enter()
     number = "13955556666"
     assert "验证码不正确或已过期" in corrected(client, phone=number, code="").text
-    assert "验证码不正确或已过期" in corrected(client, phone=number, code=parties.code(number)).text, "a code for registering is not for this"
+    for_registering = parties.code(number)
+    assert "验证码不正确或已过期" in corrected(client, phone=number, code=for_registering).text
     clock.advance(minutes=2)
     assert client.post("/enterprise/code", data={"phone": number}, headers=FETCH).status_code == 200
     assert corrected(client, phone=number, code=parties.standins.last_code(number), address="新址").status_code == 303
@@ -334,4 +335,5 @@ def test_an_enterprise_sees_its_own_papers_and_nobody_elses(parties: Parties, ma
 def test_the_tables_hold_no_more_than_was_asked_for(parties: Parties, hangzhou: Any) -> None:
     before = parties.count(Enterprise), parties.count(Authority), parties.count(Enrolment)
     approved(parties, hangzhou)
-    assert (parties.count(Enterprise), parties.count(Authority), parties.count(Enrolment)) == (before[0] + 1, before[1], before[2])
+    after = parties.count(Enterprise), parties.count(Authority), parties.count(Enrolment)
+    assert after == (before[0] + 1, before[1], before[2])

@@ -60,7 +60,8 @@ def test_an_identity_number_tells_birth_and_sex(number: str, sex: str, birth: da
 
 
 @pytest.mark.parametrize("number, reason", [
-    ("440524188001010014", "date"), ("330681198702290035", "date"), ("330106199013011237", "date"), ("990101199001010019", "region"),
+    ("440524188001010014", "date"), ("330681198702290035", "date"), ("330106199013011237", "date"),
+    ("990101199001010019", "region"),
     ("110105194912310021", "check"), ("110105491231002", "length"), ("11010519491231002Y", "charset"),
     ("１10105194912310021", "charset"), ("11010519491231002X ", "length"), ("11010519491231002X\n", "length"), ("", "length"),
 ])
@@ -80,8 +81,8 @@ def test_a_mobile_number_is_read(phone: str) -> None:
     assert parse_phone(phone) == phone
 
 
-@pytest.mark.parametrize("phone", ["12345678901", "1380013800", "+8613800138000", "13800138000 ", "13800138000\n", "１３８００１３８０００",
-                                   "138 0013 8000", "138-0013-8000", ""])
+@pytest.mark.parametrize("phone", ["12345678901", "1380013800", "+8613800138000", "13800138000 ", "13800138000\n",
+                                   "１３８００１３８０００", "138 0013 8000", "138-0013-8000", ""])
 def test_what_is_no_mobile_number_is_refused(phone: str) -> None:
     assert refused(parse_phone, phone) == "form"
 
@@ -95,8 +96,8 @@ def test_a_plan_name_is_read_into_its_parts(name: str, parts: tuple[str, int, in
     assert (read.short_name, read.year, read.month, read.serial) == parts
 
 
-@pytest.mark.parametrize("name", ["浙江建设职校培20261101", "杭建培20261301", "杭建培2026110", "杭建培20261100", "培20261101", "杭建培２０２６１１０１",
-                                  "杭建培20261101\n", "HJ培20261101"])
+@pytest.mark.parametrize("name", ["浙江建设职校培20261101", "杭建培20261301", "杭建培2026110", "杭建培20261100", "培20261101",
+                                  "杭建培２０２６１１０１", "杭建培20261101\n", "HJ培20261101"])
 def test_a_plan_name_outside_the_rule_is_refused(name: str) -> None:
     assert refused(parse_plan_name, name) == "form"
 
@@ -158,8 +159,10 @@ def test_a_masked_name_shows_one_character(name: str) -> None:
 
 @given(st.text(max_size=25))
 def test_any_text_is_read_or_refused_but_never_breaks_the_reader(text: str) -> None:
+    codes: set[str] = set()
     for parse, more in ((parse_uscc, ()), (parse_phone, ()), (parse_plan_name, ()), (parse_id_number, (TODAY,))):
         try:
             parse(text, *more)
         except IdentifierError as error:
-            assert error.code in ("length", "charset", "check", "date", "region", "form")
+            codes.add(error.code)
+    assert codes <= {"length", "charset", "check", "date", "region", "form"}

@@ -57,7 +57,8 @@ def save(client: Any, **changes: Any) -> Any:
 
 
 def add_teacher(client: Any, **changes: Any) -> Any:
-    return client.post("/filing/teachers", data={"name": "吴师傅", "kind": "external", "qualification": "高级技师", "phone": ""} | changes)
+    teacher = {"name": "吴师傅", "kind": "external", "qualification": "高级技师", "phone": ""}
+    return client.post("/filing/teachers", data=teacher | changes)
 
 
 def filed(client: Any) -> None:
@@ -102,12 +103,14 @@ def test_an_issued_password_is_changed_before_anything_else(parties: Parties, ha
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"short_name": "匠心职业培训"}, "1 至 5 个汉字"), ({"short_name": "JX"}, "1 至 5 个汉字"), ({"short_name": "杭建"}, "这个简称已被"),
-    ({"name": "杭州建工职业培训中心"}, "这个名称已被"), ({"uscc": "91330100MA2CCCC01J"}, "这个社会信用代码已被"),
-    ({"uscc": "52330100MA2AAAA05I"}, "把 1 写成 I"), ({"username": "hjp"}, "这个用户名已被使用"), ({"username": "Jiang Xin"}, "小写字母"),
+    ({"short_name": "匠心职业培训"}, "1 至 5 个汉字"), ({"short_name": "JX"}, "1 至 5 个汉字"),
+    ({"short_name": "杭建"}, "这个简称已被"), ({"name": "杭州建工职业培训中心"}, "这个名称已被"),
+    ({"uscc": "91330100MA2CCCC01J"}, "这个社会信用代码已被"), ({"uscc": "52330100MA2AAAA05I"}, "把 1 写成 I"),
+    ({"username": "hjp"}, "这个用户名已被使用"), ({"username": "Jiang Xin"}, "小写字母"),
     ({"username": "91330100MA2AAAA05G"}, "小写字母"), ({"name": "  "}, "此项必填"), ({"username": "a"}, "小写字母"),
 ])
-def test_an_institution_that_cannot_be_opened_says_why_at_its_field(parties: Parties, hangzhou: Any, changes: Any, words: str) -> None:
+def test_an_institution_that_cannot_be_opened_says_why_at_its_field(
+        parties: Parties, hangzhou: Any, changes: Any, words: str) -> None:
     before = parties.count(Institution), parties.count(Account)
     answer = hangzhou.post("/institutions/add", data=NEW | changes)
     assert answer.status_code == 200
@@ -117,7 +120,8 @@ def test_an_institution_that_cannot_be_opened_says_why_at_its_field(parties: Par
 
 def test_two_authorities_opening_the_same_institution_at_once_open_it_once(parties: Parties, hangzhou: Any) -> None:
     ningbo = parties.enter("ningbo", DEMO, "authority")
-    answers = at_once(parties, *[lambda client=client: client.post("/institutions/add", data=NEW) for client in (hangzhou, ningbo)])
+    answers = at_once(parties, *[lambda client=client: client.post("/institutions/add", data=NEW)
+                                 for client in (hangzhou, ningbo)])
     assert sorted("只显示这一次" in each.text for each in answers) == [False, True]
     assert parties.count(Institution, short_name="匠心") == 1
 
@@ -226,9 +230,11 @@ def test_a_submitted_filing_is_settled_until_withdrawn(parties: Parties, hangzho
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"licence": (picture("PNG", (800, 600)), "a.jpg")}, "不是 JPG 图片"), ({"commitment": (b"", "cns.jpg")}, "不是 JPG 图片"),
-    ({"licence": (photo() + b"\0" * 2_200_000, "a.jpg")}, "超过 2 MB"), ({"contact_phone": "0571-88888888"}, "手机号应为 11 位数字"),
-    ({"address": " "}, "此项必填"), ({"commitment": (picture("JPEG", (1, 50000)), "a.jpg")}, "尺寸太小"),
+    ({"licence": (picture("PNG", (800, 600)), "a.jpg")}, "不是 JPG 图片"),
+    ({"commitment": (b"", "cns.jpg")}, "不是 JPG 图片"),
+    ({"licence": (photo() + b"\0" * 2_200_000, "a.jpg")}, "超过 2 MB"),
+    ({"contact_phone": "0571-88888888"}, "手机号应为 11 位数字"), ({"address": " "}, "此项必填"),
+    ({"commitment": (picture("JPEG", (1, 50000)), "a.jpg")}, "尺寸太小"),
 ])
 def test_a_filing_that_will_not_do_is_not_written(parties: Parties, hangzhou: Any, changes: Any, words: str) -> None:
     _institution, client = opened(parties, hangzhou)
@@ -273,7 +279,8 @@ def test_a_second_click_does_not_enter_a_teacher_twice(parties: Parties) -> None
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"name": ""}, "此项必填"), ({"phone": "123"}, "手机号应为 11 位数字"), ({"kind": "ghost"}, ""), ({"name": "吴" * 51}, "不能超过 50 个字符"),
+    ({"name": ""}, "此项必填"), ({"phone": "123"}, "手机号应为 11 位数字"), ({"kind": "ghost"}, ""),
+    ({"name": "吴" * 51}, "不能超过 50 个字符"),
 ])
 def test_a_teacher_that_will_not_do_is_not_entered(parties: Parties, changes: Any, words: str) -> None:
     client = parties.enter("hjp", DEMO, "institution")

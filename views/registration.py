@@ -84,8 +84,8 @@ class RegistrationView(PortalView):
             except PortalError as error:
                 put_error_on(form, error)
             else:
-                said(_("注册成功，请等待%(authority)s审核，通过后即可报名。", authority=row.authority.name))
-                said(_("现在可以用社会信用代码登录，在企业基本信息页查看审核状态。"), "info")
+                said(_("注册成功，请等待%(authority)s审核，通过后即可报名。现在可以用社会信用代码登录查看审核状态。",
+                       authority=row.authority.name))
                 return self.to("LoginView.login", party="enterprise")
         return self._page(form)
 
