@@ -98,10 +98,8 @@ class Notifier:
                 return
             sent = pending["sent"] + 1
             scale = float(self._state.settings("alipay").get("notify_scale", 0.02))
-            if answer == "success":
-                state = "delivered"
-            else:
-                state = "pending" if sent <= len(RETRY_AFTER_S) else "given up"
+            again = "pending" if sent <= len(RETRY_AFTER_S) else "given up"
+            state = "delivered" if answer == "success" else again
             wait = RETRY_AFTER_S[sent - 1] * scale if state == "pending" else 0
             self._state.put("notification", pending["id"], pending | {
                 "sent": sent, "state": state, "due": self._state.now().timestamp() + wait,

@@ -18,7 +18,8 @@ class Signer:
     def __init__(self, keys: Mapping[str, Path]) -> None:
         own = serialization.load_pem_private_key(keys["alipay_private"].read_bytes(), None)
         theirs = serialization.load_pem_public_key(keys["app_public"].read_bytes())
-        assert isinstance(own, rsa.RSAPrivateKey) and isinstance(theirs, rsa.RSAPublicKey)
+        assert isinstance(own, rsa.RSAPrivateKey)
+        assert isinstance(theirs, rsa.RSAPublicKey)
         self._own, self._theirs = own, theirs
 
     def sign(self, text: str) -> str:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from standin_server import RunningStandins, running_standins
 
 from app.gateways.errors import GatewayError
 from app.gateways.exam import Candidate, ExamGateway, ScoreRow
+from tests.standin_server import RunningStandins, running_standins
 
 START = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
 NO = "杭建培20261101-1"
@@ -121,7 +121,9 @@ def test_the_exam_systems_own_trouble_is_passing(outside: RunningStandins, gatew
     assert gateway.fetch_scores(NO) == []
 
 
-@pytest.mark.parametrize("wish", [{"theory": 1001}, {"theory": -1}, {"theory": 85.5}, {"theory": True}, {"theory": "85"}, {"theory": 1, "absent": True}])
+@pytest.mark.parametrize("wish", [
+    {"theory": 1001}, {"theory": -1}, {"theory": 85.5}, {"theory": True}, {"theory": "85"}, {"theory": 1, "absent": True},
+])
 def test_a_score_that_cannot_be_is_not_taken(outside: RunningStandins, gateway: ExamGateway, wish: dict[str, Any]) -> None:
     open_session(gateway)
     outside.control("exam", f"{NO}/grade", {"T000": wish})

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from standin_server import RunningStandins, running_standins
 
 from app.gateways.errors import GatewayError
 from app.gateways.invoice import NuonuoInvoiceGateway, signature
+from tests.standin_server import RunningStandins, running_standins
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from standin_server import RunningStandins, running_standins
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from app.gateways.errors import AlreadyPaid, GatewayError
 from app.gateways.payment import AlipayGateway, fen, yuan
+from tests.standin_server import RunningStandins, running_standins
 
 
 @pytest.fixture(scope="module")
@@ -350,6 +350,15 @@ def test_more_than_was_paid_or_another_amount_under_the_same_number_is_not_refun
     with refused(permanent=True):
         gateway.refund("P1", 200, "R2", "名额已满")
     assert outside.control("alipay", "trades")[0]["refunds"] == {"R2": 100}
+
+
+def test_a_refund_that_names_another_trade_moves_nothing(outside: RunningStandins, gateway: AlipayGateway) -> None:
+    paid = outside.pay(pay_url(gateway), "P1")
+    with refused(permanent=True):
+        gateway.refund("P1", 100, "R1", "名额已满", trade_no="2026010122001400000000000000")
+    assert outside.control("alipay", "trades")[0]["refunds"] == {}
+    gateway.refund("P1", 100, "R1", "名额已满", trade_no=paid["trade_no"])
+    assert outside.control("alipay", "trades")[0]["refunds"] == {"R1": 100}
 
 
 def test_a_refund_of_an_unknown_trade_is_refused_for_good(gateway: AlipayGateway) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from standin_server import VALUES, running_standins
 
 import standins
 from app.gateways import build
 from standins.keys import ensure_keys
+from tests.standin_server import VALUES, running_standins
 
 ROOT = Path(__file__).parent.parent
 

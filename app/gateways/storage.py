@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,10 +56,8 @@ class Storage:
 
     def delete(self, key: str) -> None:
         """Remove the object; one that is not there is no error. Raises `GatewayError`."""
-        try:
+        with suppress(MissingObject):
             self._act("delete", key)
-        except MissingObject:
-            pass
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object. Raises `GatewayError` when the store cannot say."""
