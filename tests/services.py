@@ -27,7 +27,7 @@ from workers.supervisor import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                  "--disable-component-update", "--disable-sync")
+                  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")
 POSTGRES = os.environ.get("DB", "sqlite") == "postgres"
 
 
@@ -75,9 +75,12 @@ class SqliteDatabase(Database):
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             settle.dispose()
             self._settled = True
+        # A new file each time: a connection that a failed test left open keeps the old one, and spoils nothing.
+        fresh = self._copy.with_suffix(".new")
+        shutil.copyfile(self._template, fresh)
         for suffix in ("-wal", "-shm"):
             Path(f"{self._copy}{suffix}").unlink(missing_ok=True)
-        shutil.copyfile(self._template, self._copy)
+        fresh.replace(self._copy)
 
 
 class PostgresDatabase(Database):

@@ -12,6 +12,7 @@ import pytest
 import requests
 from app.documents import samples
 from openpyxl import load_workbook
+from pypdf import PdfReader
 
 from tests.people import Person, filled_roster, people_of, photo_zip
 from tests.services import Portal
@@ -217,3 +218,110 @@ def receive_invoice(enterprise: Walker, portal: Portal) -> None:
     let_pass(portal, days=1)
     enterprise.reload_until("下载电子发票", seconds=60)
     assert enterprise.download("下载电子发票").startswith(b"%PDF")
+
+
+def hold_class(institution: Walker, portal: Portal, plan: str, workers: list[Person]) -> None:
+    """Step 9: the class opens, one is marked absent, attendance is confirmed."""
+    institution.menu("开班与考勤")
+    institution.page.get_by_role("link", name=plan).first.click()
+    institution.look("杭州新华建筑有限公司")
+    early = institution.page.get_by_label("提前结束报名")
+    if early.count():
+        early.check()
+    institution.press("开班")
+    institution.look("已开班")
+    let_pass(portal, days=3)
+    institution.page.reload()
+    institution.page.get_by_label(f"选择 {workers[0].name}").first.check()
+    institution.press("标记缺勤")
+    institution.look("已标记 1 人")
+    institution.press("确认考勤")
+    institution.look("全勤 59 人，缺勤 1 人")
+
+
+def plan_exam(institution: Walker, city: Walker, portal: Portal, plan: str) -> str:
+    """Step 10: rooms of at most 30, one occupation each; submitted, accepted, approved; the online exam confirmed."""
+    institution.press("创建考核计划")
+    institution.press("保存")
+    institution.look("59 人，4 个考场")
+    institution.look("第 1 考场", "第 4 考场")
+    exam = institution.page.locator("h1").inner_text()
+    institution.press("提交审核")
+    decide(city, exam, "受理", "审核通过", menu="考核计划审核")
+    institution.page.reload()
+    institution.press("确认线上考核")
+    institution.look("考生名单已发送到考试系统")
+    return str(exam)
+
+
+def print_papers(institution: Walker, enterprise: Walker, exam: str) -> None:
+    """准考证, 签到表, 汇总表; the enterprise has its own tickets."""
+    tickets = PdfReader(io.BytesIO(institution.save("下载准考证")))
+    assert len(tickets.pages) == 59
+    assert len(PdfReader(io.BytesIO(institution.save("下载签到表"))).pages) == 4
+    summary = load_workbook(io.BytesIO(institution.save("下载汇总表"))).worksheets[0]
+    assert sum(1 for row in summary.iter_rows() for cell in row if cell.value == "杭州新华建筑有限公司") == 59
+    enterprise.menu("已报名列表")
+    enterprise.look(exam)
+    assert enterprise.save("下载全部准考证").startswith(b"%PDF")
+
+
+def report_scores(institution: Walker, city: Walker, portal: Portal, exam: str, workers: list[Person]) -> None:
+    """Step 11: the exam is held elsewhere; its scores are pulled, reported, accepted and approved."""
+    let_pass(portal, days=4)
+    institution.go(f"{standins(portal)}/exam/")
+    institution.page.get_by_role("button", name="生成成绩").first.click()
+    institution.page.wait_for_load_state()
+    institution.go("/scores/")
+    institution.page.get_by_role("link", name=exam).first.click()
+    institution.press("拉取考生成绩")
+    institution.reload_until("成绩上报", seconds=40)
+    exported = load_workbook(io.BytesIO(institution.download("导出"))).worksheets[0]
+    assert sum(1 for row in exported.iter_rows() for cell in row if cell.value == "杭州新华建筑有限公司") == 59
+    institution.press("成绩上报")
+    institution.look("成绩已上报")
+    decide(city, exam, "受理", "审核通过", menu="成绩审核")
+
+
+def issue_certificates(city: Walker, portal: Portal, exam: str) -> str:
+    """Steps 12 and 13: numbers for those who passed, then the push, once each."""
+    city.menu("生成证书")
+    city.page.get_by_role("link", name=exam).first.click()
+    city.press("生成证书")
+    city.reload_until("证书编号")
+    numbers = re.findall(r"33\d{14}", city.page.inner_text("body"))
+    assert len(numbers) == len(set(numbers)) > 0
+    city.reload_until("证书已推送", seconds=100)
+    arrived = requests.get(f"{standins(portal)}/ministry/_control/certificates.json", timeout=10).json()
+    assert set(numbers) == set(arrived["certificates"])
+    assert set(arrived["calls"].values()) == {1}
+    city.page.get_by_role("link", name=numbers[0]).click()
+    city.look("证书已推送")
+    assert city.download("下载证书").startswith(b"%PDF")
+    return str(numbers[0])
+
+
+def look_up(visitor: Walker, enterprise: Walker, institution: Walker, city: Walker, number: str, workers: list[Person]) -> None:
+    """Steps 14 and 15: anyone checks the certificate; each party finds its person with the four states."""
+    enterprise.menu("证书")
+    enterprise.page.get_by_label("证书编号").fill(number)
+    enterprise.page.get_by_label("证书编号").press("Enter")
+    enterprise.page.wait_for_load_state()
+    row = enterprise.page.get_by_role("row").filter(has_text=number)
+    name = row.get_by_role("cell").nth(1).inner_text()
+    visitor.go("/login/")
+    visitor.page.get_by_label("姓名").fill(name)
+    visitor.page.get_by_label("证书编号").fill(number)
+    visitor.press("查验")
+    visitor.look("有效", number, "杭州建工职业培训中心")
+    visitor.go(f"/c/{number}")
+    visitor.look("有效", number)
+    for walker in (enterprise, institution, city):
+        walker.menu("报名人员查询")
+        walker.page.get_by_label("姓名", exact=True).fill(name)
+        walker.page.get_by_label("姓名", exact=True).press("Enter")
+        walker.page.wait_for_load_state()
+        walker.look("培训结束", "证书已推送")
+        assert walker.download("导出 Excel").startswith(b"PK")
+        walker.page.get_by_role("link", name="详情").first.click()
+        walker.look("申报信息", "培训信息", "考核信息", "证书信息")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import models
 from flask_appbuilder import Model
 from models.types import UtcDateTime
+from playwright.sync_api import Error
 from sqlalchemy import Date, create_engine, select, update
 
 from tests.services import Portal
@@ -62,12 +63,20 @@ class Walker:
         while self.page.get_by_text(text).count() == 0:
             assert datetime.now() < until, f"{text!r} did not come:\n{self.page.inner_text('body')[:2000]}"
             self.page.wait_for_timeout(500)
-            self.page.reload()
+            with suppress(Error):  # the page reloads by itself when its job is done
+                self.page.reload()
 
     def download(self, name: str) -> bytes:
         """Press what downloads a file, and answer the file."""
         with self.page.expect_download() as waiting:
             self.page.get_by_role("link", name=name).or_(self.page.get_by_role("button", name=name)).first.click()
+        return Path(waiting.value.path()).read_bytes()
+
+    def save(self, name: str) -> bytes:
+        """Press a button whose answer is a file."""
+        with self.page.expect_download() as waiting:
+            self.page.get_by_role("button", name=name, exact=True).first.click()
+        self.page.wait_for_timeout(200)
         return Path(waiting.value.path()).read_bytes()
 
     def give(self, label: str, *files: tuple[str, bytes]) -> None:
@@ -84,7 +93,7 @@ class Walker:
 def walking(browser: Any, portal: Portal) -> Iterator[Walker]:
     """A fresh browser profile: nobody is signed in."""
     context = browser.new_context(locale="zh-CN", timezone_id="Asia/Shanghai", viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(8_000)
+    context.set_default_timeout(20_000)
     walker = Walker(context.new_page(), portal)
     try:
         yield walker
@@ -102,7 +111,7 @@ def let_pass(portal: Portal, **delta: float) -> None:
     """
     assert models
     passed = timedelta(**delta)
-    engine = create_engine(portal.environ["DATABASE_URL"])
+    engine = create_engine(portal.environ.get("DATABASE_URL") or f"sqlite:///{portal.var_dir / 'portal.db'}")
     with engine.begin() as connection:
         for table in Model.metadata.sorted_tables:
             columns = [column for column in table.columns if isinstance(column.type, (UtcDateTime, Date)) and column.name not in LASTING]
