@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from flask_babel import gettext as _
 
-from app.documents.pictures import PictureFault, clean_jpeg
+from app.documents.faults import PictureFault
+from app.documents.pictures import clean_jpeg
 from app.errors import Invalid, InvalidFields
 from app.identifiers import IdentifierError, parse_uscc
 from app.operations.photos import picture_reason

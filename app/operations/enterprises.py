@@ -77,7 +77,7 @@ def reviewing_authority(region_code: str, is_provincial: bool) -> Authority:
 
 
 def _registered() -> str:
-    return _("该企业已注册，不能重复注册。请直接登录；忘记密码可在登录页重置。")
+    return str(_("该企业已注册，不能重复注册。请直接登录；忘记密码可在登录页重置。"))
 
 
 def _check(registration: Registration) -> tuple[str, str, Authority, dict[str, bytes]]:
