@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -123,7 +124,7 @@ def database(folder: Path, name: str) -> Iterator[Database]:
     if not POSTGRES:
         yield SqliteDatabase(folder)
         return
-    with postgres(folder) as server:
+    with postgres() as server:
         found = PostgresDatabase(server, name)
         try:
             yield found
@@ -148,14 +149,20 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+def _quick_folder() -> str | None:
+    """A folder in memory where there is room for one: a database is then copied in 40 ms instead of 600. None: any other."""
+    memory = Path("/dev/shm")
+    return str(memory) if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**31 else None
+
+
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a server: TEST_DATABASE_URL, else a cluster of our own, without fsync, gone afterwards."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
     binaries, owner, port = _postgres_binaries(), _unprivileged(), free_port()
-    data = Path(subprocess.check_output(["mktemp", "-d", "/tmp/portal-pg-XXXXXX"], text=True).strip())
+    data = Path(tempfile.mkdtemp(prefix="portal-pg-", dir=_quick_folder()))
     if owner:
         os.chown(data, owner["user"], owner["group"])
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", **owner}

@@ -82,7 +82,7 @@ class Shop:
                                       .order_by(Payment.id))
             invoice = db.session.scalar(select(Invoice.state).where(Invoice.order_id == order_id))
             return Look(row.id, row.number, row.state, row.amount_fen, row.expires_at, row.release_at, row.trade_no,
-                        dict(people), [(state, reason) for state, reason in paid], invoice)
+                        dict(people.all()), [(state, reason) for state, reason in paid], invoice)
 
     def count(self, model: Any, **values: Any) -> int:
         with self.tables():
