@@ -16,9 +16,32 @@ from app.actors import Actor
 from app.errors import NotFound
 from app.extensions import db
 from models import (
-    Account, AuditEvent, Authority, Certificate, Education, Enrolment, Enterprise, ExamPlan, ImportBatch, Institution,
-    Invoice, Job, Occupation, Order, Parameter, Payment, PhotoUpload, PlanEnterprise, Region, ScoreReport, Sitting, SkillLevel,
-    StoredFile, Teacher, Title, TrainingPlan,
+    Account,
+    AuditEvent,
+    Authority,
+    Certificate,
+    Education,
+    Enrolment,
+    Enterprise,
+    ExamPlan,
+    ImportBatch,
+    Institution,
+    Invoice,
+    Job,
+    Occupation,
+    Order,
+    Parameter,
+    Payment,
+    PhotoUpload,
+    PlanEnterprise,
+    Region,
+    ScoreReport,
+    Sitting,
+    SkillLevel,
+    StoredFile,
+    Teacher,
+    Title,
+    TrainingPlan,
 )
 
 Clause = ColumnElement[bool]
@@ -191,14 +214,14 @@ def visible_clause(actor: Actor, model: type[Any]) -> Clause:
     return RULES.get(model, _nobody)(actor)
 
 
-def visible(actor: Actor, model: type[Row]) -> Select[tuple[Row]]:
+def visible(actor: Actor, model: type[Row]) -> Select[Row]:
     """A SELECT of the rows this person may see; refine it with where, order_by and options."""
     return select(model).where(visible_clause(actor, model))
 
 
 def fetch(actor: Actor, model: type[Row], key: Any, *options: Any) -> Row:
     """One row by its primary key, or `NotFound` when it does not exist or is not this person's to see."""
-    primary = list(model.__table__.primary_key)[0]  # type: ignore[attr-defined]
+    primary = next(iter(model.__table__.primary_key))  # type: ignore[attr-defined]
     row = db.session.scalars(visible(actor, model).where(primary == key).options(*options)).unique().one_or_none()
     if row is None:
         raise NotFound(_("没有找到这条记录，或您无权查看。"))
@@ -207,5 +230,5 @@ def fetch(actor: Actor, model: type[Row], key: Any, *options: Any) -> Row:
 
 def fetch_many(actor: Actor, model: type[Row], keys: Iterable[Any], *options: Any) -> list[Row]:
     """The rows of these keys that this person may see, in no particular order. The others are silently not there."""
-    primary = list(model.__table__.primary_key)[0]  # type: ignore[attr-defined]
+    primary = next(iter(model.__table__.primary_key))  # type: ignore[attr-defined]
     return list(db.session.scalars(visible(actor, model).where(primary.in_(list(keys))).options(*options)).unique())

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import exists, false, func, select
+from sqlalchemy import false, func, select
 from sqlalchemy.orm import joinedload
 
 from app import files, scope
 from app.crypto import blind
 from app.errors import Invalid
-from app.extensions import db, will_write
+from app.extensions import db
 from app.operations import certificates, push
 from app.operations.progress import CERTIFICATE_WORDS
-from models import Certificate, ExamPlan, Institution, Job, ScoreReport, Sitting
+from models import Certificate, Enrolment, ExamPlan, Institution, Job, ScoreReport, Sitting
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, chosen_ids, like, listing
 
 LISTED = (joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.enterprise))
-
-
-def _lacks() -> Any:
-    """Someone passed and has no certificate yet."""
-    return exists().where(Sitting.exam_plan_id == ScoreReport.exam_plan_id, Sitting.result == "passed",
-                          ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id))
 
 
 class CertificateIssueView(PortalView):
@@ -42,7 +37,8 @@ class CertificateIssueView(PortalView):
     @staticmethod
     def _filters() -> tuple[Filter, ...]:
         return (Filter("issue", _l("证书"), (("waiting", _l("待生成")), ("done", _l("已生成")), ("all", _l("全部"))),
-                       lambda value: {"waiting": _lacks(), "done": ~_lacks(), "all": ScoreReport.id > 0}[value], default="waiting"),)
+                       lambda value: {"waiting": certificates.lacks_certificates(), "done": ~certificates.lacks_certificates(),
+                                      "all": ScoreReport.id > 0}[value], default="waiting"),)
 
     @staticmethod
     def _searches() -> tuple[Search, ...]:
@@ -53,7 +49,8 @@ class CertificateIssueView(PortalView):
         rows = listing(self._statement(), order=(ScoreReport.decided_at, ScoreReport.id), searches=self._searches(),
                        filters=self._filters(), options=(joinedload(ScoreReport.exam_plan), joinedload(ScoreReport.institution)))
         ids = [row.id for row in rows.rows]
-        return self.page("portal/certificates/issue.html", listing=rows, title=_("生成证书"), counts=_counts(ids), jobs=_jobs(ids))
+        return self.page("portal/certificates/issue.html", listing=rows, title=_("生成证书"), counts=_counts(ids),
+                         jobs=_jobs(ids))
 
     @page("/", "issue", ("POST",))
     def issue(self) -> Any:
@@ -67,12 +64,11 @@ class CertificateIssueView(PortalView):
     @page("/<int:report_id>", "show")
     def show(self, report_id: int) -> Any:
         report = self.fetch(ScoreReport, report_id, joinedload(ScoreReport.exam_plan), joinedload(ScoreReport.institution))
-        job = _jobs([report.id]).get(report.id)
-        return self.page("portal/certificates/issued.html", report=report, title=report.exam_plan.name, job=job,
-                         counts=_counts([report.id]).get(report.id, (0, 0)),
-                         certificates=db.session.scalars(
-                             scope.visible(self.actor, Certificate).join(Sitting, Certificate.sitting_id == Sitting.id)
-                             .where(Sitting.exam_plan_id == report.exam_plan_id).order_by(Certificate.number).options(*LISTED)).all())
+        rows = listing(certificates.of_exam(report.exam_plan_id, actor=self.actor), order=(Certificate.number,),
+                       searches=(Search("q", _l("姓名"), lambda text: like(Certificate.name, text)),), filters=(_push_filter(),),
+                       options=LISTED, size=100)
+        return self.page("portal/certificates/issued.html", report=report, title=report.exam_plan.name, listing=rows,
+                         job=_jobs([report.id]).get(report.id), counts=_counts([report.id]).get(report.id, (0, 0)))
 
 
 def _counts(report_ids: list[int]) -> dict[int, tuple[int, int]]:
@@ -86,8 +82,18 @@ def _counts(report_ids: list[int]) -> dict[int, tuple[int, int]]:
 
 
 def _jobs(report_ids: list[int]) -> dict[int, Job]:
-    rows = db.session.scalars(select(Job).where(Job.name == certificates.ISSUE_JOB, Job.subject_id.in_(report_ids)).order_by(Job.id))
+    rows = db.session.scalars(
+        select(Job).where(Job.name == certificates.ISSUE_JOB, Job.subject_id.in_(report_ids)).order_by(Job.id))
     return {job.subject_id: job for job in rows}
+
+
+def _push_filter() -> Filter:
+    return Filter("push", _l("推送"), (("waiting", _l("未推送")), ("pushed", _l("已推送")), ("failed", _l("推送失败"))),
+                  lambda value: Certificate.push_state == value)
+
+
+def _by_id_number(text: str) -> Any:
+    return Certificate.id_number_index == blind(text.upper(), "id_number") if len(text) == 18 else false()
 
 
 class CertificateView(PortalView):
@@ -96,23 +102,33 @@ class CertificateView(PortalView):
     route_base = "/certificates"
     default_view = "list"
 
-    @page("/", "list")
-    def list(self) -> Any:
+    def _searches(self) -> Sequence[Search]:
         searches = [Search("q", _l("姓名"), lambda text: like(Certificate.name, text)),
                     Search("number", _l("证书编号"), lambda text: Certificate.number == text),
-                    Search("id_number", _l("身份证号"), lambda text: Certificate.id_number_index == blind(text.upper(), "id_number")
-                           if len(text) == 18 else false())]
+                    Search("id_number", _l("身份证号（完整）"), _by_id_number)]
         if not self.actor.is_institution:
             searches.append(Search("institution", _l("培训机构"), lambda text: Certificate.institution_id.in_(
                 select(Institution.id).where(like(Institution.name, text)))))
-        filters = (Filter("push", _l("推送"), (("waiting", _l("未推送")), ("pushed", _l("已推送")), ("failed", _l("推送失败"))),
-                          lambda value: Certificate.push_state == value),)
-        rows = listing(scope.visible(self.actor, Certificate), order=(Certificate.id.desc(),), searches=searches, filters=filters,
-                       options=LISTED)
+        return searches
+
+    @page("/", "list")
+    def list(self) -> Any:
+        rows = listing(scope.visible(self.actor, Certificate), order=(Certificate.id.desc(),), searches=self._searches(),
+                       filters=(_push_filter(),), options=LISTED)
         return self.page("portal/certificates/list.html", listing=rows, title=_("证书"), words=CERTIFICATE_WORDS)
 
+    @page("/push", "push", ("POST",))
+    def push_many(self) -> Any:
+        ids = chosen_ids(scope.visible(self.actor, Certificate), searches=self._searches(), filters=(_push_filter(),))
+        if not ids:
+            raise Invalid(_("请先勾选要重新推送的证书。"))
+        n = push.push_again(ids, actor=self.actor)
+        said(_("%(n)s 张证书已重新排队，稍后自动推送。", n=n))
+        return self.to("list")
+
     def _certificate(self, certificate_id: int) -> Certificate:
-        return self.fetch(Certificate, certificate_id, *LISTED, joinedload(Certificate.enrolment), joinedload(Certificate.authority))
+        return self.fetch(Certificate, certificate_id, *LISTED, joinedload(Certificate.authority),
+                          joinedload(Certificate.enrolment).joinedload(Enrolment.portrait))
 
     @page("/<int:certificate_id>", "show")
     def show(self, certificate_id: int) -> Any:
@@ -122,18 +138,16 @@ class CertificateView(PortalView):
 
     @page("/<int:certificate_id>/certificate.pdf", "download")
     def pdf(self, certificate_id: int) -> Any:
-        will_write()  # the download is on record
         row = self._certificate(certificate_id)
         return download(certificates.pdf(row, actor=self.actor), f"证书-{row.number}.pdf", files.PDF)
 
     @page("/exams/<int:exam_id>/cards.xlsx", "download")
     def cards(self, exam_id: int) -> Any:
-        will_write()  # the download is on record
         exam = self.fetch(ExamPlan, exam_id)
         return download(certificates.card_data(exam, actor=self.actor), f"证书信息-{exam.name}.xlsx", files.XLSX)
 
     @page("/<int:certificate_id>/push", "push", ("POST",))
     def push_again(self, certificate_id: int) -> Any:
-        push.push_again(self._certificate(certificate_id), actor=self.actor)
+        push.push_again([self._certificate(certificate_id).id], actor=self.actor)
         said(_("已重新排队，稍后自动推送。"))
         return self.to("show", certificate_id=certificate_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import request
@@ -31,9 +32,10 @@ class PeopleView(PortalView):
     def _statement(self) -> Select[Any]:
         return scope.visible(self.actor, Enrolment).where(Enrolment.state == "enrolled")
 
-    def _searches(self) -> list[Search]:
+    def _searches(self) -> Sequence[Search]:
         searches = [Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),
-                    Search("id_number", _l("身份证号（完整）"), people.by_id_number), Search("phone", _l("手机号（完整）"), people.by_phone)]
+                    Search("id_number", _l("身份证号（完整）"), people.by_id_number),
+                    Search("phone", _l("手机号（完整）"), people.by_phone)]
         if not self.actor.is_enterprise:
             searches += [
                 Search("enterprise", _l("企业名称"), lambda text: Enrolment.enterprise_id.in_(

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from flask import current_app
 from flask_babel import gettext as _
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, Select, exists, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
@@ -18,7 +18,7 @@ from app.documents import papers
 from app.documents.qr import qr_png
 from app.documents.workbooks import write_table
 from app.errors import Conflict, Forbidden
-from app.extensions import db, transaction
+from app.extensions import db, transaction, will_write
 from app.operations.numbering import parse_pattern, take_serials
 from app.operations.push import run_push
 from app.presentation import day
@@ -27,40 +27,58 @@ from models import Certificate, Enrolment, ExamPlan, Job, ScoreReport, Sitting
 __all__ = ["run_issue", "run_push", "start_issue"]
 
 ISSUE_JOB = "issue_certificates"
+IN_FULL = joinedload(Sitting.enrolment).options(joinedload(Enrolment.occupation), joinedload(Enrolment.level))
 Report = Callable[[int, int], None]
 
 
+def lacks_certificates() -> ColumnElement[bool]:
+    """The score reports in whose exam someone passed and has no certificate yet."""
+    return exists().where(Sitting.exam_plan_id == ScoreReport.exam_plan_id, Sitting.result == "passed",
+                          ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id))
+
+
 def start_issue(reports: Iterable[ScoreReport], *, actor: Actor) -> list[Job]:
-    """生成证书 for approved reports of this authority: a job for each. Raises `Forbidden` or `Conflict`."""
-    found: list[Job] = []
-    with transaction():
-        for report in reports:
+    """生成证书 for approved reports of this authority: a job for each that lacks any; where one is under way, that one.
+
+    Raises `Forbidden` or `Conflict`; then nothing is started.
+    """
+    chosen = list(reports)
+    ids = [report.id for report in chosen]
+    with transaction() as session:
+        for report in chosen:
             if actor.authority_id != report.authority_id:
                 raise Forbidden(_("只有负责审核的主管部门可以生成证书。"))
             if report.review_state != "approved":
                 raise Conflict(_("“%(name)s”的成绩尚未审核通过，不能生成证书。", name=str(report)))
-            audit.record(actor, "issue_certificates", report)
-            found.append(jobs.schedule(ISSUE_JOB, report.id, authority_id=report.authority_id))
-    return found
+        wanting = set(session.scalars(select(ScoreReport.id).where(ScoreReport.id.in_(ids), lacks_certificates())))
+        under_way = {job.subject_id: job for job in session.scalars(select(Job).where(
+            Job.name == ISSUE_JOB, Job.subject_id.in_(wanting), Job.state.in_(("waiting", "running"))))}
+        if not wanting:
+            raise Conflict(_("所选考核的合格人员都已有证书，无需再次生成。"))
+        for report in chosen:
+            if report.id in wanting and report.id not in under_way:
+                audit.record(actor, "issue_certificates", report)
+                under_way[report.id] = jobs.schedule(ISSUE_JOB, report.id, authority_id=report.authority_id)
+    return list(under_way.values())
 
 
-def lacking(report_id: int) -> list[Sitting]:
-    """Who passed in the exam of a report and has no certificate yet, in the order of tickets."""
-    return list(db.session.scalars(
-        select(Sitting).join(ScoreReport, ScoreReport.exam_plan_id == Sitting.exam_plan_id)
-        .outerjoin(Certificate, Certificate.enrolment_id == Sitting.enrolment_id)
-        .where(ScoreReport.id == report_id, Sitting.result == "passed", Certificate.id.is_(None))
-        .options(joinedload(Sitting.enrolment).options(joinedload(Enrolment.occupation), joinedload(Enrolment.level)))
-        .order_by(Sitting.ticket_number)))
+def _lacking(report_id: int) -> Select[Sitting]:
+    """Who passed in the exam of a report and has no certificate yet."""
+    return (select(Sitting).join(ScoreReport, ScoreReport.exam_plan_id == Sitting.exam_plan_id)
+            .outerjoin(Certificate, Certificate.enrolment_id == Sitting.enrolment_id)
+            .where(ScoreReport.id == report_id, Sitting.result == "passed", Certificate.id.is_(None)))
 
 
 def run_issue(report_id: int, report: Report) -> None:
     """The job: number and record everyone who lacks a certificate, in one transaction. Two at once wait for each other at
     the report's row; the second finds nothing to do."""
     pattern = parse_pattern(parameters.text("certificate_number"))
+    total = db.session.scalar(select(func.count()).select_from(_lacking(report_id).subquery())) or 0
+    report(0, total)
     try:
         with transaction() as session:
-            found = session.scalars(select(ScoreReport).where(ScoreReport.id == report_id).with_for_update()).first()
+            found = session.scalars(select(ScoreReport).where(ScoreReport.id == report_id).with_for_update(),
+                                    execution_options={"populate_existing": True}).first()
             if found is None or found.review_state != "approved":
                 return
             exam = session.get_one(ExamPlan, found.exam_plan_id, options=[joinedload(ExamPlan.institution)])
@@ -71,7 +89,8 @@ def run_issue(report_id: int, report: Report) -> None:
                 person = sitting.enrolment
                 return pattern.prefix(prov=prov, year=today.year, occ=person.occupation.code, level=person.level.code)
 
-            people = sorted(lacking(report_id), key=lambda each: (prefix_of(each), each.ticket_number))
+            passed = session.scalars(_lacking(report_id).options(IN_FULL))
+            people = sorted(passed, key=lambda each: (prefix_of(each), each.ticket_number))
             rows = []
             for prefix, group in groupby(people, prefix_of):
                 members = list(group)
@@ -83,7 +102,8 @@ def run_issue(report_id: int, report: Report) -> None:
                 audit.record(SYSTEM, "issued_certificates", found, {"count": len(rows), "first": rows[0]["number"],
                                                                     "last": rows[-1]["number"]})
     except IntegrityError as error:
-        raise Conflict(_("证书正在由另一次操作生成，请稍后查看结果。")) from error
+        raise Conflict(_("证书编号与已有证书重复，没有生成。请稍后重新运行；若仍如此，请管理员检查证书编号规则。")) from error
+    report(total, total)
 
 
 def _row(sitting: Sitting, number: str, exam: ExamPlan, report: ScoreReport, today: date) -> dict[str, object]:
@@ -104,33 +124,47 @@ def check_url(number: str) -> str:
 
 
 def pdf(certificate: Certificate, *, actor: Actor) -> bytes:
-    """The certificate as a PDF with portrait and QR. The holder's number is printed in full, so it is on record."""
-    person = certificate.enrolment
+    """The certificate as a PDF with portrait and QR. The holder's number is printed in full, so it is on record.
+
+    Picture and data are read before the audit row takes the writers' lock, and set after it is let go.
+    """
+    person, issued_on = certificate.enrolment, certificate.issued_on
     pictures = {"qr.png": qr_png(check_url(certificate.number))}
     if person.portrait is not None:
         pictures["portrait.jpg"] = files.read(person.portrait)
-    with transaction():
-        audit.record(actor, "print_certificate", certificate)
-    return papers.render("certificate", {
+    data = {
         "title": _("建设行业职业技能人员职业培训合格证"), "check_address": check_url(certificate.number),
         "certificates": [{
             "number": certificate.number, "name": certificate.name, "sex": certificate.sex, "id_number": certificate.id_number,
             "occupation": certificate.occupation.name, "level": certificate.level.name,
             "institution": certificate.institution_name, "authority": certificate.authority.name,
-            "issued_on": f"{certificate.issued_on.year}年{certificate.issued_on.month:02d}月{certificate.issued_on.day:02d}日",
+            "issued_on": f"{issued_on.year}年{issued_on.month:02d}月{issued_on.day:02d}日",
             "photo": "portrait.jpg" if "portrait.jpg" in pictures else "", "qr": "qr.png"}],
-    }, pictures)
+    }
+    will_write()
+    with transaction():
+        audit.record(actor, "print_certificate", certificate)
+    return papers.render("certificate", data, pictures)
+
+
+def of_exam(exam_id: int, *, actor: Actor) -> Select[Certificate]:
+    """The certificates that came of an exam, as far as this person may see them."""
+    return scope.visible(actor, Certificate).join(Sitting, Certificate.sitting_id == Sitting.id).where(
+        Sitting.exam_plan_id == exam_id)
 
 
 def card_data(exam: ExamPlan, *, actor: Actor) -> bytes:
-    """下载证书信息: the data cards are made from (I27), in full and therefore on record."""
-    rows = db.session.scalars(
-        scope.visible(actor, Certificate).join(Sitting, Certificate.sitting_id == Sitting.id)
-        .where(Sitting.exam_plan_id == exam.id).order_by(Certificate.number)
-        .options(joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.enterprise))).all()
-    headings = (_("证书编号"), _("姓名"), _("性别"), _("身份证号"), _("职业（工种）"), _("技能等级"), _("企业名称"), _("培训机构"), _("发证日期"), _("查验网址"))
+    """下载证书信息: the data cards are made from (I27), in full and therefore on record. Raises `Conflict` while there are
+    none."""
+    headings = (_("证书编号"), _("姓名"), _("性别"), _("身份证号"), _("职业（工种）"), _("技能等级"), _("企业名称"), _("培训机构"),
+                _("发证日期"), _("查验网址"))
+    valid = of_exam(exam.id, actor=actor).where(Certificate.state == "valid").order_by(Certificate.number).options(
+        joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.enterprise))
+    rows = [(row.number, row.name, row.sex, row.id_number, row.occupation.name, row.level.name, row.enterprise.name,
+             row.institution_name, day(row.issued_on), check_url(row.number)) for row in db.session.scalars(valid)]
+    if not rows:
+        raise Conflict(_("这场考核还没有生成证书。主管部门生成后即可下载。"))
+    will_write()
     with transaction():
         audit.record(actor, "download_card_data", exam, {"count": len(rows)})
-    return write_table(_("证书信息"), headings, [
-        (row.number, row.name, row.sex, row.id_number, row.occupation.name, row.level.name, row.enterprise.name,
-         row.institution_name, day(row.issued_on), check_url(row.number)) for row in rows])
+    return write_table(_("证书信息"), headings, rows)

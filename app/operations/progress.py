@@ -23,10 +23,11 @@ class Word:
 
 
 ENROLLING, TRAINED = Word(_l("报名中"), "info"), Word(_l("培训结束"), "ok")
-EXAM_WORDS = {"none": Word(_l("未上报"), "neutral"), "draft": Word(_l("未上报"), "neutral"), "submitted": Word(_l("未审核"), "warn"),
-              "accepted": Word(_l("未审核"), "warn"), "approved": Word(_l("已审核"), "ok"), "rejected": Word(_l("未通过"), "bad")}
-SCORE_WORDS = {"none": Word(_l("未上报"), "neutral"), "draft": Word(_l("未上报"), "neutral"), "submitted": Word(_l("已上报"), "info"),
-               "accepted": Word(_l("已受理"), "warn"), "approved": Word(_l("已审核"), "ok"), "rejected": Word(_l("未通过"), "bad")}
+NOT_REPORTED, FAILED, APPROVED = Word(_l("未上报"), "neutral"), Word(_l("未通过"), "bad"), Word(_l("已审核"), "ok")
+EXAM_WORDS = {"none": NOT_REPORTED, "draft": NOT_REPORTED, "submitted": Word(_l("未审核"), "warn"),
+              "accepted": Word(_l("未审核"), "warn"), "approved": APPROVED, "rejected": FAILED}
+SCORE_WORDS = {"none": NOT_REPORTED, "draft": NOT_REPORTED, "submitted": Word(_l("已上报"), "info"),
+               "accepted": Word(_l("已受理"), "warn"), "approved": APPROVED, "rejected": FAILED}
 CERTIFICATE_WORDS = {"none": Word(_l("证书未生成"), "neutral"), "waiting": Word(_l("证书已生成未推送"), "info"),
                      "failed": Word(_l("证书已生成未推送"), "info"), "pushed": Word(_l("证书已推送"), "ok")}
 
@@ -56,7 +57,8 @@ def states_of(people: Sequence[Enrolment]) -> dict[int, Progress]:
         .options(joinedload(Sitting.exam_plan).joinedload(ExamPlan.report), joinedload(Sitting.room)))}
     certificates = {row.enrolment_id: row for row in db.session.scalars(
         select(Certificate).where(Certificate.enrolment_id.in_(ids)))}
-    return {person.id: _progress(plans[person.plan_id], sittings.get(person.id), certificates.get(person.id)) for person in people}
+    return {person.id: _progress(plans[person.plan_id], sittings.get(person.id), certificates.get(person.id))
+            for person in people}
 
 
 def _progress(plan: TrainingPlan, sitting: Sitting | None, certificate: Certificate | None) -> Progress:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -19,24 +20,32 @@ from app.gateways.ministry import CertificateRecord, MinistryGateway
 from models import Certificate
 
 AT_ONCE = 8
-# A push that a killed worker left behind is due again after this.
+# A push that a killed worker left behind is due again after this. A slice is sent and written down in far less.
 LEASE = timedelta(minutes=5)
-MOST_ATTEMPTS = 12
+LONGEST_WAIT = 6 * 3600
 Report = Callable[[int, int], None]
+log = logging.getLogger("portal.push")
 
 
 def run_push(_subject: int, report: Report) -> None:
-    """The job: push what is due, batch after batch, until nothing is. The remote side takes a number once, so a push that
-    was already sent does no harm."""
-    done = 0
-    while batch := _lease(parameters.number("push_batch")):
+    """The job: push what is due until nothing is, or until the ministry is found to be away. The remote side takes a number
+    once, so a push that was already sent does no harm.
+
+    Certificates are leased, sent and written down in slices of `AT_ONCE`, so that a kill leaves few of them unknown and the
+    lease is never outlived by time-outs; `push_batch` slices' worth are taken in one run, the next run takes the rest.
+    """
+    most, done = parameters.number("push_batch"), 0
+    gateway = gateways().ministry
+    while done < most and (batch := _lease(min(AT_ONCE, most - done))):
         records = _records(batch)
-        gateway = gateways().ministry
         with ThreadPoolExecutor(AT_ONCE) as pool:
             outcomes = list(pool.map(lambda each: (each[0], _pushed(gateway, each[1])), records))
         _write(outcomes)
         done += len(batch)
         report(done, done + 1)
+        if all(error is not None and not error.permanent for _key, error in outcomes):
+            log.warning("the ministry is away, the push goes on later: %s", outcomes[0][1])
+            return
 
 
 def _lease(size: int) -> list[int]:
@@ -66,15 +75,20 @@ def _records(ids: list[int]) -> list[tuple[int, CertificateRecord]]:
 
 
 def _pushed(gateway: MinistryGateway, record: CertificateRecord) -> GatewayError | None:
+    """What went wrong, or None. A record that the program cannot even send fails by itself, not with all the others."""
     try:
         gateway.push(record)
     except GatewayError as error:
         return error
+    except Exception as error:
+        log.exception("certificate %s could not be sent", record.number)
+        return GatewayError(f"{type(error).__name__}", permanent=True)
     return None
 
 
 def _write(outcomes: list[tuple[int, GatewayError | None]]) -> None:
-    """Each outcome by compare-and-set from ``waiting``: what was pushed, what failed for good, what is tried later."""
+    """Each outcome by compare-and-set from ``waiting``: what was pushed, what was refused, what is tried later. Passing
+    trouble never ends as failed: after a weekend without the ministry nobody should have to press a thousand buttons."""
     at = clock.now()
     with transaction() as session:
         workflow.move(Certificate, [key for key, error in outcomes if error is None], "push_state", workflow.PUSH_MOVES,
@@ -84,25 +98,33 @@ def _write(outcomes: list[tuple[int, GatewayError | None]]) -> None:
         for key, error in outcomes:
             if error is None:
                 continue
-            if error.permanent or attempts[key] >= MOST_ATTEMPTS:
+            if error.permanent:
                 workflow.move(Certificate, [key], "push_state", workflow.PUSH_MOVES, "waiting", "failed",
-                              push_error=str(error)[:300], push_due_at=None)
+                              push_error=_told(error), push_due_at=None)
             else:
                 session.execute(update(Certificate).where(Certificate.id == key, Certificate.push_state == "waiting")
-                                .values(push_due_at=_later(at, attempts[key]), push_error=str(error)[:300])
+                                .values(push_due_at=_later(at, attempts[key]), push_error=_told(error))
                                 .execution_options(synchronize_session=False))
+
+
+def _told(error: GatewayError) -> str:
+    """What the authority reads beside the certificate: what it means, then the ministry's own words."""
+    text = _("部里的系统没有接受：%(detail)s", detail=error.detail) if error.permanent else _(
+        "暂时没有送达，稍后自动再试：%(detail)s", detail=error.detail)
+    return str(text)[:300]
 
 
 def _later(at: datetime, attempts: int) -> datetime:
     """10 s, 20 s, 40 s ... at most 6 hours."""
-    return at + timedelta(seconds=min(5 * 2 ** attempts, 6 * 3600))
+    return at + timedelta(seconds=min(5 * 2 ** min(attempts, 16), LONGEST_WAIT))
 
 
-def push_again(certificate: Certificate, *, actor: Actor) -> None:
-    """Try a failed push once more, at a person's request. Raises `Conflict` when it did not fail."""
+def push_again(ids: Sequence[int], *, actor: Actor) -> int:
+    """Try failed pushes once more, at a person's request; returns how many. Raises `Conflict` when none of them failed."""
     with transaction():
-        moved = workflow.move(Certificate, [certificate.id], "push_state", workflow.PUSH_MOVES, "failed", "waiting",
+        moved = workflow.move(Certificate, ids, "push_state", workflow.PUSH_MOVES, "failed", "waiting",
                               push_due_at=clock.now(), push_attempts=0, push_error="")
         if not moved:
             raise Conflict(_("只有推送失败的证书需要重新推送。"))
-        audit.record(actor, "push_again", certificate)
+        audit.record(actor, "push_again", "certificate", {"count": len(moved), "ids": sorted(moved)[:100]})
+    return len(moved)
