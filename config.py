@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -151,10 +152,8 @@ def _drawn_secrets(var_dir: Path) -> dict[str, str]:
         fresh = path.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps(drawn), encoding="ascii")
         fresh.chmod(0o600)
-        try:
+        with suppress(FileExistsError):
             os.link(fresh, path)
-        except FileExistsError:
-            pass
         fresh.unlink()
     return dict(json.loads(path.read_text(encoding="ascii")))
 

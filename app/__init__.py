@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from config import VERSION, Settings
 from flask import Flask, g, render_template, request
 from flask_appbuilder import AppBuilder
 from flask_babel import get_locale
@@ -19,6 +18,7 @@ from app import gateways
 from app.crypto import Vault
 from app.errors import PortalError
 from app.extensions import csrf, db, limiter, migrate, prepare_engine
+from config import VERSION, Settings
 
 QUEUE = "portal"
 # Where the scheduler shows that it is alive.
@@ -117,5 +117,8 @@ def _add_answers(app: Flask) -> None:
         from app.security import current_account
 
         security = app.extensions["appbuilder"].sm
-        return {"appbuilder": app.extensions["appbuilder"], "may": lambda verb, view: security.has_access(f"can_{verb}", view), "account": current_account(), "version": VERSION, "language": str(get_locale()),
-                "demo": app.extensions["settings"].mode == "demo"}
+        return {
+            "appbuilder": app.extensions["appbuilder"], "account": current_account(), "version": VERSION,
+            "language": str(get_locale()), "demo": app.extensions["settings"].mode == "demo",
+            "may": lambda verb, view: security.has_access(f"can_{verb}", view),
+        }

@@ -18,7 +18,7 @@ from app.extensions import transaction
 from app.permissions import PARTY_ROLES
 from models import Account, Authority, Enterprise, Institution, ReviewEvent, Teacher
 
-PASSWORD = "Demo2026!"
+PASSWORD = "Demo2026!"  # noqa: S105  # printed at every start of a demonstration
 
 
 @dataclass(frozen=True)

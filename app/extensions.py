@@ -57,7 +57,7 @@ def transaction() -> Iterator[Session]:
             act()
 
 
-def after_commit(act: Callable[[], None]) -> None:
+def after_commit(act: Callable[[], object]) -> None:
     """Run `act` after the current transaction has committed."""
     db.session().info.setdefault("after_commit", []).append(act)
 

@@ -9,6 +9,7 @@ therefore run twice, and must end with the same result when it does.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from flask import current_app
@@ -34,7 +35,7 @@ def schedule(name: str, subject_id: int, *, due_at: datetime | None = None, ente
     db.session.add(job)
     db.session.flush()
     if job.due_at <= at:
-        after_commit(lambda: ring([job.id]))
+        after_commit(partial(ring, [job.id]))
     return job
 
 
@@ -107,7 +108,7 @@ def again(job: Job) -> bool:
         moved = move(Job, [job.id], "state", JOB_MOVES, "failed", "waiting", due_at=clock.now(), attempts=0,
                      finished_at=None, error="")
         if moved:
-            after_commit(lambda: ring(moved))
+            after_commit(partial(ring, moved))
     return bool(moved)
 
 

@@ -62,7 +62,8 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "CertificateView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "download", "push"), INSTITUTION: ("list", "show", "download"),
                         ENTERPRISE: ("list", "show", "download")},
     # 报名人员查询
-    "PeopleView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "reveal", "download"), INSTITUTION: ("list", "show", "reveal", "download"),
+    "PeopleView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "reveal", "download"),
+                   INSTITUTION: ("list", "show", "reveal", "download"),
                    ENTERPRISE: ("list", "show", "reveal", "download")},
 }
 

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator
 database = current_app.extensions["migrate"].db
 
 
-def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
+def render_item(kind: str, item: Any, _context: Any) -> str | bool:
     """Write the portal's own column types as the plain types they are stored as: a migration must not change when the
     code does."""
     if kind == "type" and isinstance(item, TypeDecorator):

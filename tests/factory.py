@@ -8,18 +8,37 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from flask_appbuilder.security.sqla.models import User
+from sqlalchemy import select
+
 from app import clock, files
 from app.actors import Actor
 from app.crypto import blind
 from app.documents import samples
 from app.extensions import db, transaction
 from app.security import actor_of
-from flask_appbuilder.security.sqla.models import User
 from models import (
-    Account, Authority, Education, Enrolment, Enterprise, ExamPlan, ExamRoom, ImportBatch, Institution, Occupation,
-    Order, PlanDay, PlanOccupation, Region, ScoreReport, Sitting, SkillLevel, Teacher, Title, TrainingPlan,
+    Account,
+    Authority,
+    Education,
+    Enrolment,
+    Enterprise,
+    ExamPlan,
+    ExamRoom,
+    ImportBatch,
+    Institution,
+    Occupation,
+    Order,
+    PlanDay,
+    PlanOccupation,
+    Region,
+    ScoreReport,
+    Sitting,
+    SkillLevel,
+    Teacher,
+    Title,
+    TrainingPlan,
 )
-from sqlalchemy import select
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 

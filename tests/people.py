@@ -6,12 +6,15 @@ import io
 import zipfile
 from dataclasses import dataclass
 
-from app.documents import samples
 from openpyxl import load_workbook
 
+from app.documents import samples
 from tests.factory import id_number, phone_number
 
-NAMES = "王伟 李强 张磊 刘洋 陈勇 杨军 黄涛 赵鹏 周斌 吴刚 徐超 孙浩 胡明 朱辉 高峰 林波 何平 郭建 马龙 罗成".split()
+NAMES = [
+    "王伟", "李强", "张磊", "刘洋", "陈勇", "杨军", "黄涛", "赵鹏", "周斌", "吴刚",
+    "徐超", "孙浩", "胡明", "朱辉", "高峰", "林波", "何平", "郭建", "马龙", "罗成",
+]
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ import threading
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
+from pypdf import PdfReader
+from sqlalchemy import select
+
 from app import parameters
 from app.errors import Invalid
 from app.extensions import db
 from app.operations import certificates
 from app.operations.numbering import parse_pattern
 from models import AuditEvent, Certificate, CertificateCounter, ExamPlan, Parameter, ScoreReport, Sitting
-from openpyxl import load_workbook
-from pypdf import PdfReader
-from sqlalchemy import select
 
 
 def issued() -> list[Certificate]:

@@ -7,14 +7,28 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flask_appbuilder.security.sqla.models import Permission, PermissionView, Role, ViewMenu
+from sqlalchemy import select
+
 from app import permissions
 from app.extensions import db
-from flask_appbuilder.security.sqla.models import Permission, PermissionView, Role, ViewMenu
 from models import (
-    Certificate, Enrolment, Enterprise, ExamPlan, ImportBatch, Institution, Invoice, Job, Order, Payment, ScoreReport, Sitting,
-    StoredFile, Teacher, TrainingPlan,
+    Certificate,
+    Enrolment,
+    Enterprise,
+    ExamPlan,
+    ImportBatch,
+    Institution,
+    Invoice,
+    Job,
+    Order,
+    Payment,
+    ScoreReport,
+    Sitting,
+    StoredFile,
+    Teacher,
+    TrainingPlan,
 )
-from sqlalchemy import select
 
 ACCOUNTS = {
     permissions.AUTHORITY: "hangzhou", permissions.INSTITUTION: "hjp", permissions.ENTERPRISE: "91330100MA2AAAA05G",
@@ -73,7 +87,7 @@ def test_a_role_opens_what_the_table_grants_and_nothing_else(app: Any, login: An
 
 
 def test_a_visitor_is_sent_to_sign_in_everywhere(app: Any, client: Any) -> None:
-    for rule, view, _verb, methods in portal_routes(app):
+    for rule, _view, _verb, methods in portal_routes(app):
         for method in methods:
             answer = client.open(_fill(rule), method=method)
             assert answer.status_code in (302, 303), f"{method} {rule}: {answer.status_code}"
@@ -90,12 +104,12 @@ def test_the_screens_of_roles_and_users_are_the_administrators(app: Any, login: 
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             answer = client.open(_fill(rule.rule), method=method)
             refused = answer.status_code == 403 or answer.status_code in (302, 303, 404)
-            assert refused and answer.status_code != 500, f"{method} {rule.rule} as {role}: {answer.status_code}"
+            assert refused, f"{method} {rule.rule} as {role}: {answer.status_code}"
 
 
 def test_the_administrator_acts_for_no_party(app: Any, login: Any) -> None:
     client = login("admin")
-    for rule, view, verb, methods in portal_routes(app):
+    for rule, view, _verb, methods in portal_routes(app):
         if "POST" in methods and "GET" not in methods and view != "JobView":
             assert client.post(_fill(rule)).status_code in (403, 404), rule
 

@@ -6,11 +6,12 @@ import io
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
+from sqlalchemy import event, select, update
+
 from app.extensions import db
 from app.operations import certificates
 from models import AuditEvent, Certificate, Enrolment
-from openpyxl import load_workbook
-from sqlalchemy import event, select, update
 
 ENTERPRISE, OTHER = "91330100MA2AAAA05G", "91330212MA2AAAA052"
 

@@ -6,11 +6,12 @@ import io
 import zipfile
 from typing import Any
 
+from PIL import Image
+from sqlalchemy import select
+
 from app.documents import samples
 from app.extensions import db
 from models import Enrolment, ImportBatch, PhotoUpload, StoredFile
-from PIL import Image
-from sqlalchemy import select
 
 ENTERPRISE, OTHER = "91330100MA2AAAA05G", "91330212MA2AAAA052"
 

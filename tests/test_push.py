@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+
 from app import jobs
 from app.extensions import db
 from app.operations import certificates, push
 from models import Certificate
-from sqlalchemy import select
 
 
 @pytest.fixture

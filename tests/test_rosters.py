@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from app.extensions import db
-from models import AuditEvent, Enrolment, ImportBatch, Job, TrainingPlan
 from openpyxl import load_workbook
 from sqlalchemy import select, text
 
+from app.extensions import db
+from models import AuditEvent, Enrolment, ImportBatch, Job, TrainingPlan
 from tests.people import Person, filled_roster, people_of
 
 ENTERPRISE, OTHER = "91330100MA2AAAA05G", "91330212MA2AAAA052"

@@ -6,11 +6,12 @@ import io
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
+from sqlalchemy import select
+
 from app.extensions import db
 from app.operations.scores import Mark, PassMarks, result_of
 from models import ExamPlan, ScoreReport, Sitting
-from openpyxl import load_workbook
-from sqlalchemy import select
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+
 from app import workflow
 from app.actors import SYSTEM
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import db
 from models import ReviewEvent, TrainingPlan
 from models.reviews import REVIEW_STATES
-from sqlalchemy import select
 
 EXPECTED = {
     ("submit", "draft"): "submitted", ("submit", "rejected"): "submitted", ("withdraw", "submitted"): "draft",
@@ -43,8 +44,8 @@ def test_a_step_moves_from_its_own_states_only(app: Any, make: Any, step: str, s
         assert _events(plan) == []
 
 
-@pytest.mark.parametrize("step", ("accept", "approve", "reject"))
-@pytest.mark.parametrize("who", ("hjp", "91330100MA2AAAA05G", "admin"))
+@pytest.mark.parametrize("step", ["accept", "approve", "reject"])
+@pytest.mark.parametrize("who", ["hjp", "91330100MA2AAAA05G", "admin"])
 def test_only_an_authority_reviews(app: Any, make: Any, step: str, who: str) -> None:
     plan = make.plan("submitted" if step == "accept" else "accepted")
     with pytest.raises(Forbidden):
@@ -52,7 +53,7 @@ def test_only_an_authority_reviews(app: Any, make: Any, step: str, who: str) -> 
     assert _events(plan) == []
 
 
-@pytest.mark.parametrize("who", ("ningbo", "province"))
+@pytest.mark.parametrize("who", ["ningbo", "province"])
 def test_another_authority_cannot_review_even_the_one_above(app: Any, make: Any, who: str) -> None:
     plan = make.plan("submitted")
     with pytest.raises(Conflict):

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import models
 from flask_appbuilder import Model
-from models.types import UtcDateTime
 from playwright.sync_api import Error
 from sqlalchemy import Date, create_engine, select, update
 
+import models
+from models.types import UtcDateTime
 from tests.services import Portal
 
 PASSWORD = "Demo2026!"

@@ -9,8 +9,25 @@ from flask_appbuilder import AppBuilder
 from flask_babel import lazy_gettext as _l
 
 from views import (
-    accounts, certificates, classes, console, enrol, enterprises, exams, files, health, institutions, jobs, lookup, orders, payments, people, plans,
-    records, registration, scores,
+    accounts,
+    certificates,
+    classes,
+    console,
+    enrol,
+    enterprises,
+    exams,
+    files,
+    health,
+    institutions,
+    jobs,
+    lookup,
+    orders,
+    payments,
+    people,
+    plans,
+    records,
+    registration,
+    scores,
 )
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).

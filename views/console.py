@@ -23,9 +23,19 @@ from app.extensions import csrf, db
 from app.operations.numbering import parse_pattern
 from app.security import current_actor
 from models import (
-    AuditEvent, Education, Job, Occupation, Parameter, Region, ReviewEvent, SkillLevel, StoredFile, Title,
+    AuditEvent,
+    Education,
+    Job,
+    Occupation,
+    Parameter,
+    Region,
+    ReviewEvent,
+    SkillLevel,
+    StoredFile,
+    Title,
 )
 from views.base import PortalView, page
+
 
 class ConsoleView(PortalView):
     """The menu entry, and the permission that opens the console."""
@@ -71,8 +81,8 @@ class DictionaryView(_Guarded, ModelView):
     page_size = 50
     column_labels = {"code": _l("代码"), "name": _l("名称"), "position": _l("顺序"), "enabled": _l("启用"),
                      "key": _l("名称"), "value": _l("值"), "note": _l("说明"), "parent": _l("上级"), "parent_code": _l("上级代码")}
-    column_searchable_list = ("code", "name")
-    column_editable_list = ("name", "position", "enabled")
+    column_searchable_list: Any = ("code", "name")
+    column_editable_list: Any = ("name", "position", "enabled")
     column_default_sort = "position"
     form_columns: Any = ("code", "name", "position", "enabled")
 

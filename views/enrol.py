@@ -31,7 +31,8 @@ def _window_filter() -> Filter:
         started = TrainingPlan.enrolment_opens_at <= at
         return {"open": and_(not_over, started), "soon": and_(not_over, ~started), "over": ~not_over}[value]
 
-    return Filter("window", _l("报名时间"), (("open", _l("报名中")), ("soon", _l("即将开始")), ("over", _l("已结束"))), clause, default="open")
+    choices = (("open", _l("报名中")), ("soon", _l("即将开始")), ("over", _l("已结束")))
+    return Filter("window", _l("报名时间"), choices, clause, default="open")
 
 
 class EnrolView(PortalView):

@@ -40,7 +40,8 @@ class ExamForm(FlaskForm):
 
     starts_at = DateTimeLocalField(_l("考核开始"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
     ends_at = DateTimeLocalField(_l("考核结束"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
-    place = StringField(_l("考核地点"), validators=[InputRequired(_l("请填写考核地点。")), Length(max=200, message=_l("不超过 200 个字。"))])
+    place = StringField(_l("考核地点"), validators=[
+        InputRequired(_l("请填写考核地点。")), Length(max=200, message=_l("不超过 200 个字。"))])
     enrolment_ids = SelectMultipleField(_l("考生"), coerce=int)
 
     def draft(self) -> exams.ExamDraft:

@@ -85,7 +85,7 @@ def listing(statement: Select[Any], *, order: Sequence[Any], searches: Sequence[
     besides those of `options` (eager loads)."""
     statement, values = narrowed(statement, searches, filters, request.args)
     entity = statement.column_descriptions[0]["entity"]
-    primary = list(entity.__table__.primary_key)[0]
+    primary = next(iter(entity.__table__.primary_key))
     total = db.session.scalar(select(func.count()).select_from(statement.with_only_columns(primary).order_by(None).subquery())) or 0
     pages = max(1, -(-total // size))
     wanted = request.args.get("page", "1")
@@ -98,7 +98,7 @@ def chosen_ids(statement: Select[Any], *, searches: Sequence[Search] = (), filte
     """The ids a bulk form chose: those ticked (``ids``), or with ``all=1`` every row that matches the form's copy of the
     search and filters. Ids outside `statement` (another organisation's) are dropped by the query itself."""
     entity = statement.column_descriptions[0]["entity"]
-    primary = list(entity.__table__.primary_key)[0]
+    primary = next(iter(entity.__table__.primary_key))
     if request.form.get("all") == "1":
         statement, _values = narrowed(statement, searches, filters, request.form)
     else:

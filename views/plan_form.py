@@ -10,8 +10,18 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import (
-    DateField, DateTimeLocalField, DecimalField, FieldList, Form, FormField, HiddenField, IntegerField, RadioField,
-    SelectField, SelectMultipleField, StringField,
+    DateField,
+    DateTimeLocalField,
+    DecimalField,
+    FieldList,
+    Form,
+    FormField,
+    HiddenField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
 )
 from wtforms.validators import InputRequired, Length, NumberRange, ValidationError
 

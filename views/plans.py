@@ -42,7 +42,7 @@ def _stage_filter() -> Filter:
             "class": and_(approved, over, TrainingPlan.attendance_confirmed_at.is_(None)),
             "exam": and_(approved, TrainingPlan.attendance_confirmed_at.is_not(None)),
         }
-        return stages[value] if value in stages else TrainingPlan.review_state == value
+        return stages.get(value, TrainingPlan.review_state == value)
 
     choices = [*((state, label) for state, label in REVIEW_LABELS.items() if state != "approved"),
                ("soon", _l("等待报名")), ("enrolling", _l("报名中")), ("class", _l("待开班或考勤")), ("exam", _l("考核阶段"))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
@@ -32,7 +31,7 @@ def standing_of(plan: TrainingPlan) -> Standing:
     certificates = db.session.scalar(
         select(func.count(Certificate.id)).join(Sitting, Certificate.sitting_id == Sitting.id)
         .join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).where(ExamPlan.plan_id == plan.id)) or 0
-    reached = _reached(plan, exams, reports, certificates)
+    reached = _reached(plan, reports, certificates)
     labels = (_("编制"), _("上报"), _("受理"), _("审核通过"), _("报名"), _("培训考勤"), _("考核"), _("成绩"), _("证书"))
     steps = []
     for index, label in enumerate(labels):
@@ -54,7 +53,7 @@ def _note(plan: TrainingPlan, index: int) -> str:
     return ""
 
 
-def _reached(plan: TrainingPlan, exams: list[ExamPlan], reports: list[ScoreReport], certificates: int) -> int:
+def _reached(plan: TrainingPlan, reports: list[ScoreReport], certificates: int) -> int:
     if plan.review_state != "approved":
         return REACHED[plan.review_state]
     if certificates:

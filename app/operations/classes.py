@@ -107,7 +107,8 @@ def open_class(plan: TrainingPlan, *, early: bool = False, actor: Actor) -> int:
         if reason := obstacle_to_opening(plan):
             raise Conflict(reason)
         if closes_early(plan) and not early:
-            raise Invalid(_("报名截止时间未到，还剩 %(n)s 个名额。如确定不再招生，请勾选“提前结束报名”后再开班。", n=plan.seats_left), "early")
+            raise Invalid(_("报名截止时间未到，还剩 %(n)s 个名额。如确定不再招生，请勾选“提前结束报名”后再开班。",
+                            n=plan.seats_left), "early")
         plan.class_opened_at = clock.now()
         ended = orders.end_open_orders(plan.id, actor=actor)
         audit.record(actor, "open_class", plan, {"people": attendance_of(plan).people, "orders_ended": ended, "early": early})

@@ -21,7 +21,15 @@ from app.gateways.exam import Candidate
 from app.operations import seats
 from app.operations.seating import Room, allocate
 from models import (
-    Enrolment, ExamPlan, ExamRoom, Occupation, PlanOccupation, ScoreReport, Sitting, SkillLevel, TrainingPlan,
+    Enrolment,
+    ExamPlan,
+    ExamRoom,
+    Occupation,
+    PlanOccupation,
+    ScoreReport,
+    Sitting,
+    SkillLevel,
+    TrainingPlan,
 )
 
 LONGEST = timedelta(days=7)
@@ -170,8 +178,8 @@ def _seat(exam: ExamPlan, people: Sequence[Enrolment]) -> int:
     A room keeps the place its number had. Four statements, however many people.
     """
     session = db.session()
-    places = {number: place for number, place in session.execute(
-        select(ExamRoom.number, ExamRoom.place).where(ExamRoom.exam_plan_id == exam.id))}
+    places = dict(session.execute(
+        select(ExamRoom.number, ExamRoom.place).where(ExamRoom.exam_plan_id == exam.id)).all())
     session.execute(delete(Sitting).where(Sitting.exam_plan_id == exam.id).execution_options(synchronize_session=False))
     session.execute(delete(ExamRoom).where(ExamRoom.exam_plan_id == exam.id).execution_options(synchronize_session=False))
     session.expire(exam, ["rooms", "sittings"])

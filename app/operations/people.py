@@ -50,8 +50,8 @@ def export(statement: Select[Any], *, actor: Actor) -> bytes:
     if len(people) > MOST_EXPORTED:
         raise Invalid(_("查询结果超过 %(n)s 人，请增加条件后再导出。", n=MOST_EXPORTED))
     states = states_of(people)
-    headings = (_("姓名"), _("性别"), _("身份证号"), _("手机号"), _("企业名称"), _("培训机构"), _("培训计划"), _("工种"), _("等级"), _("培训计划状态"),
-                _("考核计划状态"), _("成绩报审状态"), _("培训证书状态"), _("证书编号"))
+    headings = (_("姓名"), _("性别"), _("身份证号"), _("手机号"), _("企业名称"), _("培训机构"), _("培训计划"), _("工种"), _("等级"),
+                _("培训计划状态"), _("考核计划状态"), _("成绩报审状态"), _("培训证书状态"), _("证书编号"))
     rows = []
     for person in people:
         state = states[person.id]

@@ -95,7 +95,7 @@ def _check_days(draft: PlanDraft, institution: Institution, errors: dict[str, ob
         if each.teacher_id not in teachers:
             errors[f"days-{index}-teacher_id"] = _("请选择授课老师；没有合适的，请先在机构备案中登记。")
         taken = seen.setdefault(each.day, set())
-        if each.session in taken or taken and "all" in (each.session, *taken):
+        if each.session in taken or (taken and "all" in (each.session, *taken)):
             errors[f"days-{index}-day"] = _("同一天的同一时段只能安排一次。")
         taken.add(each.session)
 
