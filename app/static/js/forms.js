@@ -90,15 +90,17 @@
         shown += row.hidden ? 0 : 1;
       });
       none.hidden = shown > 0;
+      list.hidden = shown === 0;
       count.textContent = words.chosen.replace("{n}", String(rows.filter(({ tick }) => tick.checked).length));
     }
     search.addEventListener("input", refresh);
     search.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
     only.addEventListener("change", refresh);
-    if (rows.length > 8) top.append(search);
-    top.append(onlyLabel, count);
+    top.append(search, onlyLabel, count);
     list.append(...rows.map(({ row }) => row));
-    box.append(top, list, none);
+    if (!rows.length) none.textContent = words.nothing;
+    /* a handful is seen at a glance */
+    box.append(...(rows.length > 8 ? [top] : []), list, none);
     select.hidden = true;
     select.after(box);
     if (label) { label.removeAttribute("for"); label.addEventListener("click", () => box.querySelector("input").focus()); }

@@ -132,7 +132,7 @@
     const question = (pressed && pressed.dataset.confirm) || form.dataset.confirm;
     if (question && !form.dataset.answered) {
       event.preventDefault();
-      const about = form.matches("[data-bulk]") ? `${form.dataset.about.replace("{n}", form.querySelector("[data-count]").textContent)} ` : "";
+      const about = form.matches("[data-bulk]") ? `${form.dataset.about.replace("{n}", form.querySelector("[data-count]").textContent)}` : "";
       const label = pressed && (pressed.dataset.label || pressed.textContent.trim());
       ask(about + question, label, Boolean(pressed && pressed.matches(".btn-danger")), () => {
         form.dataset.answered = "1";

@@ -68,7 +68,7 @@
     form.append(box);
     const fail = (message) => { box.remove(); release(form); say(message, "bad"); };
     const request = new XMLHttpRequest();
-    request.open("POST", form.action);
+    request.open("POST", form.getAttribute("action") || window.location.href);
     request.upload.addEventListener("progress", (event) => {
       if (!event.lengthComputable) return;
       const done = Math.round((event.loaded / event.total) * 100);
@@ -88,7 +88,7 @@
       const answered = new CustomEvent("answered", { cancelable: true, detail: request.responseText });
       if (!form.dispatchEvent(answered)) { box.remove(); release(form); return; }
       /* A page: show it as if the form had been sent the plain way, messages included. */
-      window.history.pushState(null, "", request.responseURL || form.action);
+      window.history.pushState(null, "", request.responseURL);
       document.open();
       document.write(request.responseText);
       document.close();
