@@ -12,7 +12,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from app import files, scope
-from app.extensions import db, will_write
+from app.extensions import db
 from app.operations import people
 from app.operations.progress import states_of
 from models import Certificate, Enrolment, Enterprise, ExamPlan, Sitting, TrainingPlan
@@ -53,9 +53,8 @@ class PeopleView(PortalView):
 
     @page("/people.xlsx", "download")
     def export(self) -> Any:
-        will_write()  # the download is on record
-        statement, _values = narrowed(self._statement(), self._searches(), (), request.args)
-        return download(people.export(statement, actor=self.actor), "报名人员.xlsx", files.XLSX)
+        statement, values = narrowed(self._statement(), self._searches(), (), request.args)
+        return download(people.export(statement, tuple(values), actor=self.actor), "报名人员.xlsx", files.XLSX)
 
     @page("/<int:enrolment_id>", "show")
     def show(self, enrolment_id: int) -> Any:
@@ -76,4 +75,7 @@ class PeopleView(PortalView):
             .options(joinedload(Sitting.room), joinedload(Sitting.exam_plan).joinedload(ExamPlan.report))).all()
         certificate = db.session.scalars(scope.visible(self.actor, Certificate).where(Certificate.enrolment_id == person.id)).first()
         return self.page("portal/people/show.html", person=person, title=person.name, progress=states_of([person])[person.id],
-                         sittings=sittings, certificate=certificate, revealed=revealed, sessions=dict(SESSIONS), results=RESULTS)
+                         sittings=sittings, certificate=certificate,
+                         marks_open={sitting.id for sitting in sittings
+                                     if people.marks_open(sitting.exam_plan.report, actor=self.actor)},
+                         revealed=revealed, sessions=dict(SESSIONS), results=RESULTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,7 +17,7 @@ from models import Certificate
 
 @dataclass(frozen=True)
 class Found:
-    """What the public is told of a certificate. Name and ID number are masked."""
+    """What the public is told of a certificate. Name and ID number are masked; `id_number` is "" for who knows no name."""
 
     number: str
     name: str
@@ -30,9 +31,10 @@ class Found:
     pushed: bool
 
 
-def _told(row: Certificate) -> Found:
-    return Found(row.number, mask_name(row.name), mask_id_number(row.id_number), row.occupation.name, row.level.name,
-                 row.institution_name, row.authority.name, row.issued_on, row.state == "valid", row.push_state == "pushed")
+def _told(row: Certificate, *, names_holder: bool = True) -> Found:
+    id_number = mask_id_number(row.id_number) if names_holder else ""
+    return Found(row.number, mask_name(row.name), id_number, row.occupation.name, row.level.name, row.institution_name,
+                 row.authority.name, row.issued_on, row.state == "valid", row.push_state == "pushed")
 
 
 _IN_FULL = (joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.authority))
@@ -40,7 +42,7 @@ _IN_FULL = (joinedload(Certificate.occupation), joinedload(Certificate.level), j
 
 def find(*, name: str, id_number: str = "", number: str = "") -> list[Found]:
     """The certificates of this name with this ID number or this certificate number; none when anything differs."""
-    name, id_number, number = name.strip(), id_number.strip().upper(), number.strip()
+    name, id_number, number = (unicodedata.normalize("NFKC", text).strip() for text in (name, id_number.upper(), number))
     if not name or not (id_number or number) or len(id_number) > 18 or len(number) > 40:
         return []
     statement = select(Certificate).where(Certificate.name == name).options(*_IN_FULL).order_by(Certificate.number).limit(20)
@@ -52,6 +54,7 @@ def find(*, name: str, id_number: str = "", number: str = "") -> list[Found]:
 
 
 def by_code(number: str) -> Found | None:
-    """The certificate a QR code names."""
+    """The certificate a QR code names. Numbers follow one another and can be guessed, so a number by itself tells no ID
+    number, not even a masked one; who types the name as well is told that."""
     row = db.session.scalars(select(Certificate).where(Certificate.number == number).options(*_IN_FULL)).first()
-    return _told(row) if row is not None else None
+    return _told(row, names_holder=False) if row is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import gettext as _
@@ -13,9 +14,9 @@ from app.actors import Actor
 from app.crypto import blind
 from app.documents.workbooks import write_table
 from app.errors import Invalid
-from app.extensions import db, transaction
+from app.extensions import db, transaction, will_write
 from app.operations.progress import states_of
-from models import Enrolment, ExamPlan, Sitting
+from models import Enrolment, ExamPlan, ScoreReport, Sitting
 
 MOST_EXPORTED = 20_000
 IN_FULL = (joinedload(Enrolment.plan), joinedload(Enrolment.enterprise), joinedload(Enrolment.institution),
@@ -37,6 +38,16 @@ def by_exam(clause: ColumnElement[bool]) -> ColumnElement[bool]:
     return Enrolment.id.in_(select(Sitting.enrolment_id).join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).where(clause))
 
 
+def marks_open(report: ScoreReport | None, *, actor: Actor) -> bool:
+    """Whether this person may read the marks of an exam: the institution always; the authority once they are reported;
+    the enterprise once they are approved, for until then they may still change."""
+    if actor.is_institution:
+        return True
+    if report is None:
+        return False
+    return report.review_state == "approved" or (not actor.is_enterprise and report.submitted_at is not None)
+
+
 def reveal(person: Enrolment, *, actor: Actor) -> tuple[str, str]:
     """The ID number and phone in full, and an audit row that says who looked."""
     with transaction():
@@ -44,8 +55,11 @@ def reveal(person: Enrolment, *, actor: Actor) -> tuple[str, str]:
     return person.id_number, person.phone
 
 
-def export(statement: Select[Any], *, actor: Actor) -> bytes:
-    """The people found, numbers masked, as a workbook. Raises `Invalid` when there are too many for one file."""
+def export(statement: Select[Any], criteria: Sequence[str], *, actor: Actor) -> bytes:
+    """The people found, numbers masked, as a workbook. `criteria` names what was searched by, for the record.
+
+    The audit row takes the writers' lock only after everything is read. Raises `Invalid` when there are too many for one file.
+    """
     people = list(db.session.scalars(statement.order_by(Enrolment.id).limit(MOST_EXPORTED + 1).options(*IN_FULL)).unique())
     if len(people) > MOST_EXPORTED:
         raise Invalid(_("查询结果超过 %(n)s 人，请增加条件后再导出。", n=MOST_EXPORTED))
@@ -59,6 +73,7 @@ def export(statement: Select[Any], *, actor: Actor) -> bytes:
                      person.institution.name, person.plan.name, person.occupation.name, person.level.name, str(state.plan.label),
                      str(state.exam.label), str(state.scores.label), str(state.certificate.label),
                      state.issued.number if state.issued else ""))
+    will_write()
     with transaction():
-        audit.record(actor, "export_people", "enrolment", {"count": len(rows)})
+        audit.record(actor, "export_people", "enrolment", {"count": len(rows), "by": sorted(criteria)})
     return write_table(_("报名人员"), headings, rows)
