@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 from pypdf import PdfReader
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 
 from app import parameters
 from app.errors import Invalid
 from app.extensions import db
 from app.operations import certificates
 from app.operations.numbering import parse_pattern
-from models import AuditEvent, Certificate, CertificateCounter, ExamPlan, Parameter, ScoreReport, Sitting
+from models import AuditEvent, Certificate, CertificateCounter, ExamPlan, Job, Parameter, ScoreReport, Sitting
 
 
 def issued() -> list[Certificate]:
@@ -74,6 +74,65 @@ def test_two_at_once_make_each_certificate_once_and_leave_no_gap(app: Any, make:
     assert db.session.scalars(select(CertificateCounter.last)).one() == 5
 
 
+def test_two_exams_at_once_that_begin_a_counter_share_it(app: Any, make: Any) -> None:
+    """The counter's row is not there yet: both make it, one waits, neither fails."""
+    reports = [make.report(people=3).id for _each in range(2)]
+    db.session.commit()
+    barrier = threading.Barrier(2)
+    trouble: list[Exception] = []
+
+    def run(report_id: int) -> None:
+        with app.app_context():
+            barrier.wait()
+            try:
+                certificates.run_issue(report_id, lambda done, total: None)
+            except Exception as error:
+                trouble.append(error)
+            finally:
+                db.session.remove()
+
+    threads = [threading.Thread(target=run, args=(report_id,)) for report_id in reports]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    db.session.rollback()
+    assert trouble == []
+    assert [int(row.number[-6:]) for row in issued()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_number_that_is_taken_already_is_told_and_nothing_is_written(login: Any, make: Any, run_jobs: Any) -> None:
+    first, second = make.report(people=1), make.report(people=2)
+    city = login("hangzhou")
+    issue(city, run_jobs, first)
+    db.session.execute(delete(CertificateCounter))
+    db.session.commit()
+    issue(city, run_jobs, second)
+    assert len(issued()) == 1
+    assert "证书编号与已有证书重复" in city.get(f"/certificates/issue/{second.id}").text
+
+
+def test_a_second_press_while_the_first_is_under_way_starts_nothing(login: Any, make: Any, run_jobs: Any) -> None:
+    report = make.report(people=1)
+    city = login("hangzhou")
+    for _twice in range(2):
+        city.post("/certificates/issue/", data={"ids": [str(report.id)]})
+    assert db.session.scalar(select(func.count(Job.id)).where(Job.name == "issue_certificates")) == 1
+    run_jobs()
+    city.post("/certificates/issue/", data={"ids": [str(report.id)]})
+    assert "都已有证书" in city.get("/certificates/issue/").text
+    assert db.session.scalar(select(func.count(Job.id)).where(Job.name == "issue_certificates")) == 1
+
+
+def test_all_that_match_are_issued_with_one_press(login: Any, make: Any, run_jobs: Any) -> None:
+    for _each in range(3):
+        make.report(people=1)
+    city = login("hangzhou")
+    city.post("/certificates/issue/", data={"all": "1", "issue": "waiting"})
+    run_jobs()
+    assert len(issued()) == 3
+
+
 def test_numbers_follow_the_pattern_and_go_on_without_gaps(login: Any, make: Any, run_jobs: Any, clock: Any) -> None:
     first, second = make.report(people=2), make.report(people=2, occupations=("040",))
     third = make.report(people=1)
@@ -111,7 +170,11 @@ def test_another_authority_generates_nothing(login: Any, make: Any, run_jobs: An
     assert issued() == []
 
 
-@pytest.mark.parametrize("pattern", ["", "{seq:6}{yyyy}", "{who}{seq}", "{seq", "ZJ", "{seq}{seq}", "{yyyy.x}{seq}"])
+@pytest.mark.parametrize("pattern", [
+    "", "{seq:6}{yyyy}", "{who}{seq:6}", "{seq:6", "ZJ", "{seq:6}{seq:6}", "{yyyy.x}{seq:6}", "{seq}", "{seq:0}", "{seq:-6}", "{seq:+6}",
+    "{seq!r:6}", "{seq:06}", "{seq:99}", "{yyyy:2}{seq:6}", "{prov:3}{seq:6}", "ZJ/{seq:6}", "证{seq:6}", "ZJ {seq:6}", "{{ZJ}}{seq:6}",
+    "A" * 40 + "{seq:6}", "{seq:6}\n",
+])
 def test_a_pattern_that_cannot_work_is_refused(app: Any, pattern: str) -> None:
     with pytest.raises(Invalid):
         parse_pattern(pattern)
@@ -120,8 +183,11 @@ def test_a_pattern_that_cannot_work_is_refused(app: Any, pattern: str) -> None:
 def test_the_default_pattern_reads_as_documented(app: Any) -> None:
     pattern = parse_pattern(parameters.DEFAULTS["certificate_number"][0])
     assert pattern.number(pattern.prefix(prov="33", year=2026, occ="010", level="5"), 1) == "3320260105000001"
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid, match="序号已用完"):
         pattern.number("33", 1_000_000)
+    for wide in ({"occ": "0100"}, {"level": "10"}, {"prov": ""}):
+        with pytest.raises(Invalid, match="放不进"):
+            pattern.prefix(**{"prov": "33", "year": 2026, "occ": "010", "level": "5", **wide})
 
 
 def test_the_console_refuses_a_pattern_and_keeps_the_old_one(login: Any) -> None:
@@ -158,6 +224,19 @@ def test_the_institution_downloads_the_data_for_cards(login: Any, certificate: C
     assert certificate.number in cells
     assert certificate.id_number in cells
     assert login("nbp").get(f"/certificates/exams/{exam_id}/cards.xlsx").status_code == 404
+    kept = db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "download_card_data")).one()
+    assert (kept.subject_id, kept.facts) == (exam_id, {"count": 1})
+
+
+def test_there_is_no_card_data_before_there_are_certificates(login: Any, make: Any) -> None:
+    exam_id = make.report(people=1).exam_plan_id
+    client = login("hjp")
+    answer = client.get(f"/certificates/exams/{exam_id}/cards.xlsx")
+    assert answer.status_code == 409
+    assert "还没有生成证书" in answer.text
+    page = client.get(f"/scores/{exam_id}").text
+    assert "cards.xlsx" not in page
+    assert "等待主管部门生成证书" in page
 
 
 def test_each_party_finds_its_own_certificates(login: Any, certificate: Certificate) -> None:

@@ -96,6 +96,18 @@ def test_the_detail_has_its_four_blocks(login: Any, make: Any) -> None:
         assert found.id_number not in page
 
 
+def test_marks_are_for_others_once_reported_and_approved(login: Any, make: Any) -> None:
+    """The institution may still correct what it has not reported; the authority may still reject what it has."""
+    for state, authority, enterprise in (("draft", False, False), ("submitted", True, False), ("rejected", True, False),
+                                         ("approved", True, True)):
+        found = _one(make.report(state, people=1).exam_plan.plan_id)
+        for username, sees in (("hjp", True), ("hangzhou", authority), (ENTERPRISE, enterprise)):
+            page = login(username).get(f"/people/{found.id}").text
+            block = page.split("考核信息")[1].split("证书信息")[0]
+            assert ("合格" in block and "85" in block) == sees, f"{username} while {state}"
+            assert ("审核通过后公布" in block) != sees, f"{username} while {state}"
+
+
 def test_showing_a_number_in_full_is_on_record(login: Any, person: Enrolment) -> None:
     client = login("hjp")
     assert person.id_number in client.post(f"/people/{person.id}/reveal").text
@@ -120,6 +132,8 @@ def test_the_export_has_what_the_search_found_masked(login: Any, make: Any) -> N
     values = {cell.value for row in some.iter_rows() for cell in row}
     assert first.name in values
     assert second.name not in values
+    kept = db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "export_people").order_by(AuditEvent.id)).all()
+    assert [event.facts for event in kept] == [{"count": 2, "by": []}, {"count": 1, "by": ["id_number"]}]
 
 
 def test_a_page_of_people_costs_the_same_however_many_they_are(login: Any, make: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import select
 from app import jobs
 from app.extensions import db
 from app.operations import certificates, push
-from models import Certificate
+from models import Certificate, Parameter
 
 
 @pytest.fixture
@@ -79,6 +80,95 @@ def test_a_refusal_is_shown_and_can_be_pushed_again(waiting: list[Certificate], 
     city.post(f"/certificates/{failed.id}/push")
     run()
     assert states() == ["pushed"] * 4
+
+
+def test_many_failed_ones_are_pushed_again_with_one_press(waiting: list[Certificate], standins: Any, login: Any) -> None:
+    standins.control("ministry", "settings", {"next_answers": ["refuse"] * 3})
+    run()
+    city = login("hangzhou")
+    page = city.get("/certificates/?push=failed").text
+    assert "重新推送" in page
+    assert "重新推送" not in city.get("/certificates/").text
+    for username, status in (("hjp", 403), ("91330100MA2AAAA05G", 403), ("ningbo", 303)):
+        assert login(username).post("/certificates/push", data={"all": "1", "push": "failed"}).status_code == status
+    assert sorted(states()) == ["failed", "failed", "failed", "pushed"]
+    city.post("/certificates/push", data={"all": "1", "push": "failed"})
+    assert sorted(states()) == ["pushed", "waiting", "waiting", "waiting"]
+    city.post("/certificates/push", data={"ids": [str(row.id) for row in all_of()]})
+    assert "只有推送失败的证书需要重新推送" in city.get("/certificates/").text
+    run()
+    assert states() == ["pushed"] * 4
+
+
+def test_a_ministry_that_is_away_is_not_asked_about_everyone(make: Any, standins: Any, clock: Any) -> None:
+    certificates.run_issue(make.report(people=20).id, lambda done, total: None)
+    standins.control("ministry", "settings", {"next_answers": ["500"] * 20})
+    run()
+    assert sum(arrived(standins).values()) == push.AT_ONCE
+    assert [row.push_attempts for row in all_of()].count(0) == 20 - push.AT_ONCE
+    standins.control("ministry", "settings", {"next_answers": []})
+    clock.advance(hours=1)
+    run()
+    assert states() == ["pushed"] * 20
+
+
+def test_passing_trouble_never_ends_as_failed(waiting: list[Certificate], standins: Any, clock: Any) -> None:
+    for _each in range(15):
+        standins.control("ministry", "settings", {"next_answers": ["500"] * 4})
+        run()
+        clock.advance(hours=7)
+    assert states() == ["waiting"] * 4
+    assert all("稍后自动再试" in row.push_error for row in all_of())
+    standins.control("ministry", "settings", {"next_answers": []})
+    run()
+    assert states() == ["pushed"] * 4
+
+
+def test_one_that_cannot_be_sent_does_not_hold_up_the_others(waiting: list[Certificate], standins: Any, monkeypatch: Any) -> None:
+    broken = waiting[0].number
+    send = push.MinistryGateway.push
+
+    def push_one(self: Any, record: Any) -> None:
+        if record.number == broken:
+            raise UnicodeEncodeError("utf-8", "", 0, 1, "surrogates not allowed")
+        send(self, record)
+
+    monkeypatch.setattr(push.MinistryGateway, "push", push_one)
+    run()
+    assert states() == ["failed", "pushed", "pushed", "pushed"]
+
+
+def test_one_run_takes_no_more_than_a_batch(waiting: list[Certificate], standins: Any) -> None:
+    db.session.get(Parameter, "push_batch").value = "3"
+    db.session.commit()
+    run()
+    assert sorted(states()) == ["pushed", "pushed", "pushed", "waiting"]
+    run()
+    assert states() == ["pushed"] * 4
+    assert arrived(standins) == {row.number: 1 for row in waiting}
+
+
+def test_two_pushes_at_once_send_each_number_once(app: Any, make: Any, standins: Any) -> None:
+    certificates.run_issue(make.report(people=20).id, lambda done, total: None)
+    db.session.commit()
+    barrier = threading.Barrier(2)
+
+    def run_here() -> None:
+        with app.app_context():
+            barrier.wait()
+            try:
+                run()
+            finally:
+                db.session.remove()
+
+    threads = [threading.Thread(target=run_here) for _each in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    db.session.rollback()
+    assert states() == ["pushed"] * 20
+    assert set(arrived(standins).values()) == {1}
 
 
 def test_a_worker_killed_after_sending_sends_the_same_number_again_and_no_harm_is_done(waiting: list[Certificate], standins: Any,
