@@ -121,8 +121,9 @@
     if (pressed) pressed.setAttribute("aria-busy", "true");
     /* after the form has been read: a disabled button would not be sent */
     window.setTimeout(() => all("button:not([disabled])", form).forEach((button) => { button.disabled = true; button.dataset.held = ""; }), 0);
-    /* a form that answers with a file leaves the page standing */
+    /* an answer that is a file leaves the page standing; a long silence is no reason to lock a person out */
     if ("download" in form.dataset) window.setTimeout(() => release(form), 3000);
+    else if (form.enctype !== "multipart/form-data") window.setTimeout(() => release(form), 20000);
   };
   window.portal.release = release;
 
