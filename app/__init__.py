@@ -21,8 +21,9 @@ from app.extensions import csrf, db, limiter, migrate, prepare_engine
 from config import VERSION, Settings
 
 QUEUE = "portal"
-# Where the scheduler shows that it is alive.
-HEARTBEAT_KEY = "portal:scheduler"
+# Where scheduler and workers show that they are alive.
+SCHEDULER_BEAT = "portal:scheduler"
+WORKER_BEAT = "portal:worker"
 
 
 def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flask import current_app, jsonify
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Worker
-from rq.serializers import JSONSerializer
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import HEARTBEAT_KEY, clock
+from app import SCHEDULER_BEAT, WORKER_BEAT, clock
 from app.extensions import db, limiter
 from config import VERSION
 from views.base import PortalView, public_page
@@ -58,22 +56,20 @@ def _redis() -> str:
 
 
 def _worker() -> str:
-    connection = _connection()
-    try:
-        beats = [worker.last_heartbeat for worker in Worker.all(connection=connection, serializer=JSONSerializer)] if connection else []
-    except RedisError:
-        return "unknown while redis is away"
-    ages = [(clock.now() - (beat if beat.tzinfo else beat.replace(tzinfo=UTC))).total_seconds() for beat in beats if beat]
-    return "ok" if ages and min(ages) < STALE else "no worker has shown itself lately"
+    return _beating(WORKER_BEAT, "worker")
 
 
 def _scheduler() -> str:
+    return _beating(SCHEDULER_BEAT, "scheduler")
+
+
+def _beating(key: str, part: str) -> str:
+    """Whether a part has shown itself lately, by the moment it left in the broker."""
     connection = _connection()
     try:
-        beat: Any = connection.get(HEARTBEAT_KEY) if connection is not None else None
+        beat: Any = connection.get(key) if connection is not None else None
     except RedisError:
         return "unknown while redis is away"
-    if beat is None:
-        return "no scheduler has shown itself lately"
-    age = (clock.now() - datetime.fromisoformat(beat.decode())).total_seconds()
-    return "ok" if age < STALE else "no scheduler has shown itself lately"
+    if beat is None or (clock.now() - datetime.fromisoformat(beat.decode())).total_seconds() > STALE:
+        return f"no {part} has shown itself lately"
+    return "ok"

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from app import HEARTBEAT_KEY, clock, jobs
+from app import SCHEDULER_BEAT, clock, jobs
 from app.extensions import db, transaction
 from models import Job, Timer
 from workers.runtime import application
@@ -62,7 +62,7 @@ def beat() -> None:
     set_timers()
     queue = app.extensions["queue"]
     try:
-        app.extensions["redis"].set(HEARTBEAT_KEY, clock.now().isoformat(), ex=15)
+        app.extensions["redis"].set(SCHEDULER_BEAT, clock.now().isoformat(), ex=15)
         if queue.count < QUEUE_FULL:
             _ring()
     except RedisError as error:

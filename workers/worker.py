@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from rq import Worker
 from rq.serializers import JSONSerializer
 
+from app import WORKER_BEAT, clock
 from app.extensions import db
 from workers.runtime import application
 from workers.supervisor import die_with_parent
@@ -22,6 +24,11 @@ class PortalWorker(Worker):
         with application().app_context():
             db.engine.dispose(close=False)
         super().main_work_horse(*args, **kwargs)  # type: ignore[arg-type]
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Beside RQ's own register, which an emptied broker forgets for good, a sign of life that comes back by itself."""
+        super().heartbeat(timeout, pipeline)
+        (pipeline if pipeline is not None else self.connection).set(WORKER_BEAT, clock.now().isoformat(), ex=60)
 
 
 def main() -> None:
