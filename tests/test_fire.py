@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
+from sqlalchemy import func, select
+
 from app import create_app
 from app.demo import PASSWORD
 from app.extensions import db
 from config import load
-from flask import Flask
 from models import Enrolment, ImportBatch, Job, Order, TrainingPlan
-from sqlalchemy import func, select
-
 from tests import services
 from tests.factory import Factory
 from tests.people import filled_roster, people_of

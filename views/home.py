@@ -1,4 +1,4 @@
-"""首页: where a signed-in person begins, and where a visitor is sent to sign in."""
+"""首页: what waits for a signed-in person; a visitor is sent to sign in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from flask import redirect, url_for
 from flask_appbuilder import IndexView, expose
 from flask_login import current_user
 
+from app.operations.waiting import blocked, waiting_for
 from app.security import current_actor
 
 
 class Home(IndexView):
-    """The first page: what waits for this person."""
+    """The first page: counts that lead to the pages that deal with them."""
 
     @expose("/")
     def index(self) -> Any:
         if not current_user.is_authenticated:
             return redirect(url_for("LoginView.login"))
-        return self.render_template("portal/home.html", actor=current_actor())
+        actor = current_actor()
+        tasks = [(url_for(task.endpoint, **task.arguments), task.count, task.label) for task in waiting_for(actor)]
+        return self.render_template("portal/home.html", actor=actor, tasks=tasks, blocked=blocked(actor))

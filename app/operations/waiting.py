@@ -1,0 +1,99 @@
+"""What waits for a person: the counts on the first page, each with the page that deals with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import exists, func, select
+
+from app import clock, scope
+from app.actors import Actor
+from app.extensions import db
+from app.workflow import SUBJECTS
+from models import Certificate, Enrolment, Enterprise, ExamPlan, ImportBatch, Order, ScoreReport, Sitting, TrainingPlan
+
+
+@dataclass(frozen=True)
+class Task:
+    """One count: the view's endpoint and arguments, how many, and what they are."""
+
+    endpoint: str
+    arguments: dict[str, Any]
+    count: int
+    label: str
+
+
+def _count(actor: Actor, model: type[Any], *clauses: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(model).where(scope.visible_clause(actor, model), *clauses)) or 0
+
+
+def _for_authority(actor: Actor) -> list[Task]:
+    desks = (("enterprise", "EnterpriseReviewView", _("企业待办理")), ("institution", "InstitutionView", _("机构备案待办理")),
+             ("training_plan", "PlanReviewView", _("培训计划待办理")), ("exam_plan", "ExamReviewView", _("考核计划待办理")),
+             ("score_report", "ScoreReviewView", _("成绩待办理")))
+    tasks = []
+    for kind, view, label in desks:
+        model = SUBJECTS[kind].model
+        count = _count(actor, model, model.authority_id == actor.authority_id, model.review_state.in_(("submitted", "accepted")))
+        tasks.append(Task(f"{view}.list", {"state": "waiting"}, count, label))
+    lacks = exists().where(Sitting.exam_plan_id == ScoreReport.exam_plan_id, Sitting.result == "passed",
+                           ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id))
+    tasks.append(Task("CertificateIssueView.list", {}, _count(
+        actor, ScoreReport, ScoreReport.authority_id == actor.authority_id, ScoreReport.review_state == "approved", lacks),
+        _("待生成证书的考核")))
+    tasks.append(Task("CertificateView.list", {"push": "failed"}, _count(actor, Certificate, Certificate.push_state == "failed"),
+                      _("推送失败的证书")))
+    return tasks
+
+
+def _for_institution(actor: Actor) -> list[Task]:
+    over = TrainingPlan.enrolment_closes_at <= clock.now()
+    approved = TrainingPlan.review_state == "approved"
+    return [
+        Task("PlanView.list", {"stage": "rejected"}, _count(actor, TrainingPlan, TrainingPlan.review_state == "rejected"),
+             _("未通过的培训计划")),
+        Task("PlanView.list", {"stage": "draft"}, _count(actor, TrainingPlan, TrainingPlan.review_state == "draft"), _("未上报的培训计划")),
+        Task("ClassView.list", {"stage": "ready"}, _count(actor, TrainingPlan, approved, over, TrainingPlan.class_opened_at.is_(None)),
+             _("待开班")),
+        Task("ClassView.list", {"stage": "training"}, _count(
+            actor, TrainingPlan, TrainingPlan.class_opened_at.is_not(None), TrainingPlan.attendance_confirmed_at.is_(None)), _("待确认考勤")),
+        Task("ExamView.list", {"state": "rejected"}, _count(actor, ExamPlan, ExamPlan.review_state == "rejected"), _("未通过的考核计划")),
+        Task("ScoreView.list", {}, _count(
+            actor, ExamPlan, ExamPlan.review_state == "approved", ExamPlan.starts_at <= clock.now(),
+            ~exists().where(ScoreReport.exam_plan_id == ExamPlan.id, ScoreReport.review_state.not_in(("draft", "rejected")))),
+            _("待上报的成绩")),
+    ]
+
+
+def _for_enterprise(actor: Actor) -> list[Task]:
+    at = clock.now()
+    open_now = (TrainingPlan.class_opened_at.is_(None), TrainingPlan.enrolment_opens_at <= at, TrainingPlan.enrolment_closes_at > at,
+                TrainingPlan.seats_taken < TrainingPlan.seats)
+    ordered = exists().where(Enrolment.batch_id == ImportBatch.id, Enrolment.order_id.is_not(None))
+    return [
+        Task("EnrolView.list", {}, _count(actor, TrainingPlan, *open_now), _("可报名的培训计划")),
+        Task("EnrolView.list", {}, _count(actor, ImportBatch, ImportBatch.state == "clean", ~ordered), _("未生成订单的名单")),
+        Task("OrderView.list", {"state": "pending"}, _count(actor, Order, Order.state == "pending"), _("待支付的订单")),
+        Task("EnrolledView.list", {}, _count(actor, Enrolment, Enrolment.state == "enrolled"), _("已报名人员")),
+    ]
+
+
+def waiting_for(actor: Actor) -> list[Task]:
+    """The counts of this person's first page, in the order of the journey."""
+    if actor.is_authority:
+        return _for_authority(actor)
+    if actor.is_institution:
+        return _for_institution(actor)
+    return _for_enterprise(actor) if actor.is_enterprise else []
+
+
+def blocked(actor: Actor) -> str:
+    """Why an enterprise cannot enrol yet, in a sentence; empty when it can (E7)."""
+    enterprise = db.session.get(Enterprise, actor.enterprise_id) if actor.enterprise_id else None
+    if enterprise is None or enterprise.may_enrol:
+        return ""
+    if enterprise.review_state == "rejected":
+        return _("注册信息未通过审核：%(remark)s 请修改后重新提交。", remark=enterprise.review_remark)
+    return _("注册信息正在由%(authority)s审核，通过后即可报名。", authority=enterprise.authority.name)
