@@ -11,7 +11,7 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 from sqlalchemy import delete, func, select
 
-from app import parameters
+from app import parameters, workflow
 from app.errors import Invalid
 from app.extensions import db
 from app.operations import certificates
@@ -215,6 +215,17 @@ def test_the_pdf_says_what_the_record_says(login: Any, certificate: Certificate)
     for part in (certificate.number, certificate.name, certificate.occupation.name, certificate.institution_name):
         assert part in text.replace("\n", "")
     assert db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "print_certificate")).one().actor_name
+
+
+def test_a_revoked_certificate_is_not_printed_again(login: Any, certificate: Certificate) -> None:
+    workflow.move(Certificate, [certificate.id], "state", workflow.CERTIFICATE_MOVES, "valid", "revoked")
+    client = login("hjp")
+    answer = client.get(f"/certificates/{certificate.id}/certificate.pdf")
+    assert answer.status_code == 409
+    assert "已撤销" in answer.text
+    assert "下载证书" not in client.get(f"/certificates/{certificate.id}").text
+    exam_id = certificate.sitting.exam_plan_id
+    assert client.get(f"/certificates/exams/{exam_id}/cards.xlsx").status_code == 409
 
 
 def test_the_institution_downloads_the_data_for_cards(login: Any, certificate: Certificate) -> None:

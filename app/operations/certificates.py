@@ -126,8 +126,11 @@ def check_url(number: str) -> str:
 def pdf(certificate: Certificate, *, actor: Actor) -> bytes:
     """The certificate as a PDF with portrait and QR. The holder's number is printed in full, so it is on record.
 
-    Picture and data are read before the audit row takes the writers' lock, and set after it is let go.
+    Picture and data are read before the audit row takes the writers' lock, and set after it is let go. Raises `Conflict`
+    for a revoked one: a new print of it would look valid.
     """
+    if certificate.state != "valid":
+        raise Conflict(_("证书 %(number)s 已撤销，不能下载。", number=certificate.number))
     person, issued_on = certificate.enrolment, certificate.issued_on
     pictures = {"qr.png": qr_png(check_url(certificate.number))}
     if person.portrait is not None:
