@@ -58,7 +58,8 @@ def _for_institution(actor: Actor) -> list[Task]:
         Task("ClassView.list", {"stage": "ready"}, _count(actor, TrainingPlan, approved, over, TrainingPlan.class_opened_at.is_(None)),
              _("待开班")),
         Task("ClassView.list", {"stage": "training"}, _count(
-            actor, TrainingPlan, TrainingPlan.class_opened_at.is_not(None), TrainingPlan.attendance_confirmed_at.is_(None)), _("待确认考勤")),
+            actor, TrainingPlan, TrainingPlan.class_opened_at.is_not(None), TrainingPlan.attendance_confirmed_at.is_(None)),
+             _("待确认考勤")),
         Task("ExamView.list", {"state": "rejected"}, _count(actor, ExamPlan, ExamPlan.review_state == "rejected"), _("未通过的考核计划")),
         Task("ScoreView.list", {}, _count(
             actor, ExamPlan, ExamPlan.review_state == "approved", ExamPlan.starts_at <= clock.now(),
