@@ -44,7 +44,7 @@ def update() -> None:
         with path.open("rb") as source:
             catalog = read_po(source, locale=locale)
         kept = {message.id: message.string for message in catalog if message.id}
-        wanted = [message.id for message in template if message.id and (locale == "en" or not is_chinese(str(message.id)))]
+        wanted = [message.id for message in template if message.id and (locale == "en" or message.id in kept)]
         if locale == "zh_Hans_CN":
             wanted = sorted({*wanted, *(each for each in kept if not is_chinese(str(each)))}, key=str)
         fresh = type(catalog)(locale=locale, header_comment="", charset="utf-8", fuzzy=False)
