@@ -11,6 +11,7 @@ import flask_appbuilder
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+
 from translations.update import CATALOGS, extract, is_chinese
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+(?::\d+)?\}")
