@@ -156,21 +156,23 @@ def _quick_folder() -> str | None:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """The address of a server: TEST_DATABASE_URL, else a cluster of our own, without fsync, gone afterwards."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """The address of a server: TEST_DATABASE_URL, else a cluster of our own, gone afterwards; unless `durable` it syncs
+    nothing to disk."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
     binaries, owner, port = _postgres_binaries(), _unprivileged(), free_port()
-    data = Path(tempfile.mkdtemp(prefix="portal-pg-", dir=_quick_folder()))
+    data = Path(tempfile.mkdtemp(prefix="portal-pg-", dir=None if durable else _quick_folder()))
     if owner:
         os.chown(data, owner["user"], owner["group"])
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", **owner}
     subprocess.run([binaries / "initdb", "-D", data / "db", "-U", "portal", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
                     "--no-sync"], check=True, **quiet)
+    careless = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
     server = subprocess.Popen(
         [binaries / "postgres", "-D", data / "db", "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1",
-         "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=60"],
+         "-c", "max_connections=60", *careless],
         preexec_fn=partial(die_with_parent, signal.SIGQUIT), **quiet)
     try:
         address = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"

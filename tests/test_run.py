@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 import requests
 
+import app
 from app.demo import ACCOUNTS, PASSWORD
 from tests import services
 from workers import stamp
+from workers.broker import SIGNS_OF_LIFE
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +202,19 @@ def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
                    DATABASE_URL=f"postgresql+psycopg://nobody@127.0.0.1:{services.free_port()}/portal")
     assert said.startswith("the database cannot be used (DATABASE_URL): ")
     assert said.splitlines()[-1] == "the database could not be prepared (exit code 1); nothing was started"
+
+
+def test_a_start_is_not_healthy_by_the_signs_of_life_of_the_run_before(var_dir: Path) -> None:
+    assert set(SIGNS_OF_LIFE) == {app.WORKER_BEAT, app.SCHEDULER_BEAT}
+    with services.portal(var_dir) as portal:
+        before = [portal.redis().get(sign) for sign in SIGNS_OF_LIFE]
+        assert None not in before
+        os.kill(portal.process.pid, signal.SIGKILL)  # nothing is tidied up
+        assert until(lambda: portal.pids() == [], 15)
+    with services.portal(var_dir) as portal:
+        now = [portal.redis().get(sign) for sign in SIGNS_OF_LIFE]
+        assert None not in now
+        assert not set(now) & set(before)
 
 
 def test_an_unknown_part_is_answered_with_the_parts_there_are() -> None:

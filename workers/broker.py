@@ -18,6 +18,8 @@ from pathlib import Path
 
 # The kernel's limit for a socket's path is 108 bytes, on macOS 104.
 LONGEST_SOCKET_PATH = 100
+# Where worker and scheduler show that they are alive (app.WORKER_BEAT, app.SCHEDULER_BEAT; a test holds that they agree).
+SIGNS_OF_LIFE = ("portal:worker", "portal:scheduler")
 
 
 class NoBroker(Exception):
@@ -37,14 +39,22 @@ class Broker:
 
     def answers(self) -> bool:
         """Whether it listens and has its data loaded."""
+        return self._ask("PING").startswith(b"+PONG")
+
+    def answers_afresh(self) -> bool:
+        """The same of a broker that has just started, whose signs of life are those of a past run: they are forgotten, so
+        that the portal is not called healthy before its parts are."""
+        return self._ask(f"DEL {' '.join(SIGNS_OF_LIFE)}").startswith(b":")
+
+    def _ask(self, command: str) -> bytes:
         try:
             with socket.socket(socket.AF_UNIX) as line:
                 line.settimeout(2)
                 line.connect(str(self.path))
-                line.sendall(b"PING\r\n")
-                return line.recv(16).startswith(b"+PONG")
+                line.sendall(command.encode("ascii") + b"\r\n")
+                return line.recv(64)
         except OSError:
-            return False
+            return b""
 
 
 def _binary() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -98,3 +99,5 @@ def main() -> None:
                 db.session.rollback()
                 log.warning("the database cannot be reached: %s", error)
             db.session.remove()
+        with contextlib.suppress(RedisError):  # so that nobody takes this one for alive
+            application().extensions["redis"].delete(SCHEDULER_BEAT)

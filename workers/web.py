@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from flask import Flask
@@ -26,6 +27,7 @@ class Web(BaseApplication):
             # The factory opens no connection, so the processes may share what it built: half the start, a third of the memory.
             "preload_app": True,
             "control_socket_disable": True,
+            "worker_exit": _leave,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -34,6 +36,11 @@ class Web(BaseApplication):
         from app import create_app
 
         return create_app(self._settings)
+
+
+def _leave(_server: Any, _worker: Any) -> None:
+    """A process that has served its last request ends at once: tearing the interpreter down takes a second."""
+    os._exit(0)
 
 
 def main() -> None:

@@ -1,0 +1,47 @@
+"""The measurements run, and answer what they promise; their figures are not judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests import services
+
+PROMISED = {
+    "import": {"rows", "database", "s_per_1000"},
+    "lists": {"plans", "database", "statements", "floor_statements", "last_page_s", "kb"},
+    "start": {"processes", "stop_s"},
+}
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=services.ROOT, env=services.user_environment(),
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_row_is_one_line_of_json(name: str) -> None:
+    ran = bench(name, "--json", "--rounds", "1", "--size", "40")
+    assert ran.returncode == 0, ran.stderr
+    row: dict[str, Any] = json.loads(ran.stdout)
+    assert ran.stdout.count("\n") == 1
+    assert set(row) >= {"name", "ours_s", "floor_s", "ratio", "peak_mb"} | PROMISED[name]
+    assert row["name"] == name
+    assert row["ours_s"] > 0
+    assert row["floor_s"] > 0
+    assert 20 < row["peak_mb"] < 2000
+
+
+def test_a_page_of_the_plan_list_takes_few_statements_however_many_plans() -> None:
+    few, many = (json.loads(bench("lists", "--json", "--rounds", "1", "--size", size).stdout)["statements"] for size in ("30", "300"))
+    assert few == many <= 10
+
+
+def test_an_unknown_row_is_answered_with_the_rows_there_are() -> None:
+    ran = bench("speed")
+    assert ran.returncode == 2
+    assert "no row speed: there are start, import, lists" in ran.stderr
