@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import sync_playwright
+from sqlalchemy import select
+
 from app import create_app
 from app.demo import ACCOUNTS, PASSWORD
 from app.extensions import db
 from config import load
 from models import Enrolment, Order, TrainingPlan
-from playwright.sync_api import sync_playwright
-from sqlalchemy import select
 from tests import services
 from tests.factory import Factory
 
@@ -41,7 +42,8 @@ def fill(running: services.Portal) -> dict[str, str]:
         assert order is not None
         assert person is not None
         pages = {
-            "login": "- /login/", "home": "hangzhou /", "plan": f"hjp /plans/{plan.id}", "plans": "hjp /plans/", "plan-form": "hjp /plans/add",
+            "login": "- /login/", "home": "hangzhou /", "plan": f"hjp /plans/{plan.id}", "plans": "hjp /plans/",
+            "plan-form": "hjp /plans/add",
             "review": f"hangzhou /reviews/plans/{waiting.id}", "desk": "hangzhou /reviews/plans/", "enrol": f"{ENTERPRISE} /enrol/",
             "batch": f"{ENTERPRISE} /enrol/batches/{batch.id}", "order": f"{ENTERPRISE} /orders/{order.id}",
             "class": f"hjp /classes/{plan.id}", "exam": f"hjp /exams/{report.exam_plan_id}", "scores": f"hjp /scores/{report.exam_plan_id}",

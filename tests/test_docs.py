@@ -24,3 +24,9 @@ def test_every_job_is_documented() -> None:
 
 def test_every_recurring_task_is_a_job() -> None:
     assert set(TIMETABLE) <= set(JOBS)
+
+
+def test_the_example_environment_names_every_setting_of_production() -> None:
+    lines = (DOCS.parent / "deploy" / "portal.env.example").read_text(encoding="utf-8").splitlines()
+    named = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    assert named == {field.name.upper() for field in dataclasses.fields(Settings)} - {"STANDINS_PORT"}

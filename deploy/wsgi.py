@@ -1,0 +1,11 @@
+"""The application for tools that want a module, such as the `flask` command."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from app import create_app  # noqa: E402
+from config import load  # noqa: E402
+
+app = create_app(load())
