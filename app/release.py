@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from config import Settings
 from flask_migrate import upgrade
 
 from app import create_app
 from app.demo import load_demo
 from app.dictionaries import load_dictionaries
 from app.permissions import add_roles, sync_roles
+from config import Settings
 
 
 def release(settings: Settings) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 from flask import abort, current_app, g, has_request_context, redirect, request, session, url_for
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import (
-    Permission, PermissionView, Role, ViewMenu, assoc_group_role, assoc_permissionview_role, assoc_user_group,
+    Permission,
+    PermissionView,
+    Role,
+    ViewMenu,
+    assoc_group_role,
+    assoc_permissionview_role,
+    assoc_user_group,
     assoc_user_role,
 )
 from flask_login import current_user
