@@ -121,6 +121,8 @@ def guard() -> Any:
     """Before each request: closed screens are not there, and an issued password is changed before anything else (I1)."""
     if request.blueprint in CLOSED or not _understood():
         abort(404)
+    if request.endpoint == "RoleModelView.delete" and _is_built_in((request.view_args or {}).get("pk", "")):
+        abort(403)
     # Text that no table can hold: PostgreSQL would answer it with an error, page by page.
     if any("\0" in text for given in (request.args, request.form) for _name, texts in given.lists() for text in texts):
         abort(400)
@@ -143,3 +145,11 @@ def _understood() -> bool:
                  if type(each).__name__ == request.blueprint), None)
     name = (request.view_args or {}).get("name") or request.form.get("action", "")
     return name in getattr(view, "actions", {})
+
+
+def _is_built_in(key: str) -> bool:
+    """The portal's own roles and FAB's two: without them nobody could sign in to what they are for."""
+    from app.permissions import ADMIN, OWNED
+
+    role = db.session.get(Role, int(key)) if key.isdigit() else None
+    return role is not None and role.name in (*OWNED, ADMIN, "Public")

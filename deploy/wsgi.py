@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from app import create_app  # noqa: E402
-from config import load  # noqa: E402
+from app import create_app
+from config import load
 
 app = create_app(load())

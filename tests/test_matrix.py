@@ -170,3 +170,10 @@ def test_a_role_the_administrator_made_survives_a_sync(app: Any, make: Any) -> N
     permissions.sync_roles(app.appbuilder)
     kept = db.session.scalars(select(Role).where(Role.name == "只受理")).one()
     assert [str(each) for each in kept.permissions] == ["can list on PlanReviewView"]
+
+
+def test_the_portals_own_roles_cannot_be_deleted(app: Any, login: Any) -> None:
+    admin = login("admin")
+    for role in db.session.scalars(select(Role)).all():
+        assert admin.post(f"/roles/delete/{role.id}").status_code == 403, role.name
+    assert {*permissions.OWNED, permissions.ADMIN, "Public"} <= set(db.session.scalars(select(Role.name)))
