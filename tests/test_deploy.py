@@ -1,0 +1,47 @@
+"""What deploy/ hands out is true: the environment names every setting, and starts once its gaps are filled."""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from config import Settings, SettingsError, load
+
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+
+
+def example() -> dict[str, str]:
+    lines = (DEPLOY / "portal.env.example").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_example_names_every_setting_of_production() -> None:
+    assert set(example()) == {each.name.upper() for each in fields(Settings)} - {"STANDINS_PORT"}
+
+
+def test_the_example_as_it_is_does_not_start_and_names_every_gap() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(example())
+    assert set(str(refused.value).splitlines()) == {f"{name} is not set" for name, value in example().items() if not value}
+
+
+def test_the_example_holds_no_secret_that_could_be_left_in() -> None:
+    assert not any(value for name, value in example().items() if name.endswith(("KEY", "SECRET", "TOKEN")))
+
+
+def test_the_example_filled_in_starts() -> None:
+    drawn = base64.b64encode(os.urandom(32)).decode()
+    filled = {name: value or (f"https://{name.lower()}.example" if name.endswith(("URL", "ENDPOINT")) else drawn)
+              for name, value in example().items()}
+    assert load(filled).production
+
+
+@pytest.mark.parametrize("part", ["web", "worker", "scheduler"])
+def test_each_part_has_a_unit_that_runs_it(part: str) -> None:
+    unit = (DEPLOY / f"portal-{part}.service").read_text(encoding="utf-8")
+    assert f"ExecStart=/opt/portal/.venv/bin/python run.py {part}\n" in unit
+    assert "KillMode=mixed" in unit, "a worker's job may end before it is killed"
