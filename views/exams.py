@@ -11,8 +11,8 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
-from wtforms import DateTimeLocalField, SelectMultipleField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms import SelectMultipleField
+from wtforms.validators import InputRequired
 
 from app import clock, scope, workflow
 from app.errors import Conflict, PortalError
@@ -23,6 +23,7 @@ from app.presentation import moment
 from app.workflow import REVIEW_LABELS
 from models import Enrolment, ExamPlan, ExamRoom, Institution, Sitting, TrainingPlan
 from views.base import PortalView, download, page, put_error_on, said
+from views.forms import Moment, line
 from views.listing import Filter, Search, like, listing
 from views.records import events_of
 from views.reviewing import Column, ReviewDesk
@@ -38,10 +39,9 @@ FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 class ExamForm(FlaskForm):
     """Time, place, people; the rooms follow from them."""
 
-    starts_at = DateTimeLocalField(_l("考核开始"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
-    ends_at = DateTimeLocalField(_l("考核结束"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
-    place = StringField(_l("考核地点"), validators=[
-        InputRequired(_l("请填写考核地点。")), Length(max=200, message=_l("不超过 200 个字。"))])
+    starts_at = Moment(_l("考核开始"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
+    ends_at = Moment(_l("考核结束"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
+    place = line(_l("考核地点"), 200)
     enrolment_ids = SelectMultipleField(_l("考生"), coerce=int)
 
     def draft(self) -> exams.ExamDraft:

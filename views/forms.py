@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import jsonify, request
 from flask_babel import lazy_gettext as _l
-from wtforms import PasswordField, StringField
+from wtforms import DateField, DateTimeLocalField, DecimalField, IntegerField, PasswordField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from app.operations.checks import MOST_BYTES
@@ -59,3 +59,22 @@ def answer_sent(message: str) -> Any:
         return jsonify(message=message)
     said(message)
     return None
+
+
+def spoken(kind: type[Any], message: Any) -> type[Any]:
+    """A field class that says `message` when what was typed is no number or date, in place of the library's own words."""
+
+    class Spoken(kind):  # type: ignore[misc]
+        def process_formdata(self, valuelist: list[str]) -> None:
+            try:
+                super().process_formdata(valuelist)
+            except ValueError:
+                raise ValueError(message) from None
+
+    return Spoken
+
+
+Amount = spoken(DecimalField, _l("请填写金额，如 830 或 830.50。"))
+Whole = spoken(IntegerField, _l("请填写整数。"))
+Day = spoken(DateField, _l("请填写有效的日期。"))
+Moment = spoken(DateTimeLocalField, _l("请填写有效的日期和时间。"))

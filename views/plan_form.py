@@ -9,26 +9,14 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from wtforms import (
-    DateField,
-    DateTimeLocalField,
-    DecimalField,
-    FieldList,
-    Form,
-    FormField,
-    HiddenField,
-    IntegerField,
-    RadioField,
-    SelectField,
-    SelectMultipleField,
-    StringField,
-)
-from wtforms.validators import InputRequired, Length, NumberRange, ValidationError
+from wtforms import FieldList, Form, FormField, HiddenField, RadioField, SelectField, SelectMultipleField
+from wtforms.validators import InputRequired, NumberRange, ValidationError
 
 from app import clock
 from app.extensions import db
 from app.operations.plans import DayDraft, PlanDraft
 from models import Enterprise, Occupation, SkillLevel, Teacher, TrainingPlan
+from views.forms import Amount, Day, Moment, Whole, line
 
 SESSIONS = [("all", _l("全天")), ("morning", _l("上午")), ("afternoon", _l("下午")), ("evening", _l("晚上"))]
 FORMS = [("open", _l("公开报名")), ("designated", _l("指定企业"))]
@@ -52,24 +40,24 @@ class DayRow(Form):
     """One day or half-day of teaching."""
 
     id = HiddenField()
-    day = DateField(_l("日期"), validators=[InputRequired(_l("请填写有效的日期。"))])
+    day = Day(_l("日期"), validators=[InputRequired(_l("请填写有效的日期。"))])
     session = SelectField(_l("时段"), choices=SESSIONS, default="all")
-    topic = StringField(_l("培训内容"), validators=[REQUIRED, Length(max=100, message=_l("不超过 100 个字。"))])
+    topic = line(_l("培训内容"), 100)
     teacher_id = SelectField(_l("授课老师"), coerce=int, validators=[REQUIRED])
 
 
 class PlanForm(FlaskForm):
     """Everything the manual asks for (I11)."""
 
-    name = StringField(_l("计划名称"), validators=[REQUIRED, Length(max=20)])
-    fee = DecimalField(_l("费用（元/人）"), places=2, validators=[
+    name = line(_l("计划名称"), 20)
+    fee = Amount(_l("费用（元/人）"), places=2, validators=[
         InputRequired(_l("请填写金额，如 830 或 830.50。")), NumberRange(0, 100_000, _l("费用应在 0 到 100,000 元之间。")), _whole_fen])
-    seats = IntegerField(_l("人数"), validators=[
+    seats = Whole(_l("人数"), validators=[
         InputRequired(_l("请填写整数。")), NumberRange(1, 2000, _l("人数应在 1 到 2000 之间。"))])
-    place = StringField(_l("培训地点"), validators=[REQUIRED, Length(max=200, message=_l("不超过 200 个字。"))])
-    opens_at = DateTimeLocalField(_l("报名开始"), format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+    place = line(_l("培训地点"), 200)
+    opens_at = Moment(_l("报名开始"), format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
                                   validators=[InputRequired(_l("请填写有效的日期和时间。"))])
-    closes_at = DateTimeLocalField(_l("报名截止"), format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+    closes_at = Moment(_l("报名截止"), format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
                                    validators=[InputRequired(_l("请填写有效的日期和时间。"))])
     occupations = FieldList(FormField(OccupationRow), label=_l("培训工种"), min_entries=1, max_entries=20)
     days = FieldList(FormField(DayRow), label=_l("培训安排"), min_entries=1, max_entries=60)
