@@ -160,3 +160,13 @@ def test_an_enterprise_prints_its_own_tickets_only(login: Any, make: Any) -> Non
     assert other.post(f"/enrolled/tickets/{sitting.id}").status_code == 404
     assert other.post(f"/enrolled/exams/{exam.id}/tickets").status_code == 404
     assert exam.name not in other.get("/enrolled/").text
+
+
+def test_an_exam_is_edited_and_its_people_seated_anew(login: Any, make: Any) -> None:
+    exam = make.exam("rejected", people=3)
+    plan = db.session.get_one(TrainingPlan, exam.plan_id)
+    kept = enrolled(plan)[:2]
+    answer = login("hjp").post(f"/exams/{exam.id}/edit", data=form(plan, kept, place="新考点"))
+    assert answer.status_code == 303
+    assert db.session.get_one(ExamPlan, exam.id).place == "新考点"
+    assert {sitting.enrolment_id for sitting in db.session.scalars(select(Sitting))} == {person.id for person in kept}

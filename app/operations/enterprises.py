@@ -192,7 +192,7 @@ def correct(row: Enterprise, correction: Correction, *, actor: Actor) -> bool:
     if phone != row.phone:
         use_code(phone, "change_phone", correction.code)
     with transaction() as session:
-        session.refresh(row, with_for_update=True)
+        session.refresh(row, with_for_update={"of": type(row)})
         _refuse_what_is_settled(row, correction)
         moved, again = _moves(row, correction), row.review_state == "approved"
         row.name, row.legal_representative = correction.name.strip(), correction.legal_representative.strip()

@@ -153,7 +153,7 @@ def save(exam: ExamPlan | None, plan: TrainingPlan, draft: ExamDraft, *, actor: 
 
 
 def _still_editable(exam: ExamPlan) -> None:
-    db.session.refresh(exam, with_for_update=True)
+    db.session.refresh(exam, with_for_update={"of": type(exam)})
     if not exam.editable:
         raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
 
@@ -236,7 +236,7 @@ def missing_for_submission(exam: ExamPlan) -> list[str]:
 def submit(exam: ExamPlan, *, actor: Actor) -> None:
     """提交审核 (I23, C9). Raises `Invalid` saying what is missing, `Conflict` when it is submitted already."""
     with transaction() as session:
-        session.refresh(exam, with_for_update=True)
+        session.refresh(exam, with_for_update={"of": type(exam)})
         if exam.editable and (missing := missing_for_submission(exam)):
             raise Invalid(" ".join(missing))
         workflow.take_step(exam, "submit", actor=actor)

@@ -142,7 +142,7 @@ def save_filing(row: Institution, filing: Filing, *, actor: Actor) -> None:
     pictures = {name: found.tried(partial(checked_photo, label, data, name)) for name, label, (file, data) in given if file}
     found.settle()
     with transaction() as session:
-        session.refresh(row, with_for_update=True)
+        session.refresh(row, with_for_update={"of": type(row)})
         if not row.editable:
             raise Conflict(_("备案信息已提交或已通过审核，不能修改。"))
         row.address, row.contact_name, row.contact_phone = filing.address.strip(), filing.contact_name.strip(), phone

@@ -46,7 +46,7 @@ def create(batch: ImportBatch, *, actor: Actor) -> Order:
     try:
         with transaction() as session:
             plan = seats.lock(batch.plan_id)
-            session.refresh(batch, with_for_update=True)
+            session.refresh(batch, with_for_update={"of": type(batch)})
             _release_overdue(plan.id)
             live = session.scalars(select(Order).where(
                 Order.batch_id == batch.id, Order.state.in_(("pending", "paid")))).first()

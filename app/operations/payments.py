@@ -136,8 +136,8 @@ def settle(payment_id: int) -> None:
         plan = None
         if order is not None:
             plan = seats.lock(order.plan_id)
-            session.refresh(order, with_for_update=True)
-        session.refresh(payment, with_for_update=True)
+            session.refresh(order, with_for_update={"of": type(order)})
+        session.refresh(payment, with_for_update={"of": type(payment)})
         if payment.state == "received":
             _close(payment, _end_of(payment, order, plan))
 

@@ -159,7 +159,7 @@ def save(plan: TrainingPlan | None, draft: PlanDraft, *, actor: Actor) -> Traini
                                     created_at=clock.now(), review_state="draft", review_round=1)
                 session.add(plan)
             else:
-                session.refresh(plan, with_for_update=True)
+                session.refresh(plan, with_for_update={"of": type(plan)})
                 if not plan.editable:
                     raise Conflict(_("该计划已提交审核，不能修改。如需修改，请先撤回。"))
             _write(plan, draft)
