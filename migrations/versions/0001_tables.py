@@ -1,8 +1,7 @@
 """tables
 
-Revision ID: f387333a3f0e
+Revision ID: 0001
 Revises: 
-Create Date: 2026-11-24 01:35:19.759267
 
 """
 from alembic import op
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = 'f387333a3f0e'
+revision = '0001'
 down_revision = None
 branch_labels = None
 depends_on = None
