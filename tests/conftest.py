@@ -33,7 +33,10 @@ class PortalClient(FlaskClient):
         db.session.commit()  # a test's own reads must not hold the lock a request needs
         try:
             with self.application.app_context():
-                return super().open(*args, **kwargs)
+                answer = super().open(*args, **kwargs)
+            for each in (*answer.history, answer):  # a large form was put on disk, and nobody else closes that file
+                each.request.environ["wsgi.input"].close()
+            return answer
         finally:
             db.session.expire_all()
 
