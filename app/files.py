@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
 from app import clock
-from app.extensions import db, gateways
+from app.extensions import after_commit, db, gateways
+from app.gateways.errors import GatewayError
 from models import StoredFile
+
+log = logging.getLogger("portal.files")
 
 JPEG = "image/jpeg"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PDF = "application/pdf"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 def keep(data: bytes, *, kind: str, name: str, content_type: str, enterprise_id: int | None = None,
@@ -29,3 +34,17 @@ def keep(data: bytes, *, kind: str, name: str, content_type: str, enterprise_id:
 def read(stored: StoredFile) -> bytes:
     """The bytes of a stored file the caller has fetched through scope."""
     return gateways().storage.get(stored.key)
+
+
+def forget(stored: StoredFile) -> None:
+    """Remove a file in the current transaction; its bytes go once that has committed."""
+    key = stored.key
+    db.session.delete(stored)
+
+    def remove() -> None:
+        try:
+            gateways().storage.delete(key)
+        except GatewayError as error:
+            log.warning("the bytes of a forgotten file stay in the store: %s", error)
+
+    after_commit(remove)

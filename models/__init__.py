@@ -4,6 +4,7 @@ from models.accounts import Account, PhoneCode
 from models.audit import AuditEvent
 from models.certificates import Certificate, CertificateCounter
 from models.dictionaries import Education, Occupation, Parameter, Region, SkillLevel, Title
+from models.drafts import RegistrationDraft, SpentCaptcha
 from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
 from models.files import StoredFile
 from models.jobs import Job, Timer
@@ -16,6 +17,6 @@ from models.rosters import Enrolment, ImportBatch, PhotoUpload
 __all__ = [
     "Account", "AuditEvent", "Authority", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
     "ExamPlan", "ExamRoom", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
-    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "Region", "ReviewEvent", "ScoreReport", "Sitting",
-    "SkillLevel", "StoredFile", "Teacher", "Timer", "Title", "TrainingPlan",
+    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "Region", "RegistrationDraft", "ReviewEvent",
+    "ScoreReport", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "Teacher", "Timer", "Title", "TrainingPlan",
 ]

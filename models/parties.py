@@ -91,6 +91,8 @@ class Enterprise(Reviewed, Model):
     address: Mapped[str] = mapped_column(String(200), default="")
     legal_representative: Mapped[str] = mapped_column(String(50), default="")
     founded_on: Mapped[date | None]
+    # The last day of the licence; None where it is without term (长期).
+    licence_until: Mapped[date | None]
     contact_name: Mapped[str] = mapped_column(String(50))
     phone: Mapped[str] = mapped_column(Sealed("phone"))
     phone_index: Mapped[bytes] = mapped_column(LargeBinary(16), index=True)

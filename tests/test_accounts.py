@@ -117,7 +117,7 @@ def test_a_visitor_has_no_password_to_change(parties: Parties) -> None:
 
 
 def ask(parties: Parties, uscc: str = USCC, phone: str = PHONE) -> Any:
-    return parties.visitor().post("/forgotten/code", data={"uscc": uscc, "phone": phone}, headers=FETCH)
+    return parties.visitor().post("/forgotten/code", data={"uscc": uscc, "phone": phone} | parties.captcha(), headers=FETCH)
 
 
 def reset(parties: Parties, code: str, uscc: str = USCC, phone: str = PHONE, new: str = NEW, again: str | None = None) -> Any:
@@ -247,7 +247,7 @@ def test_only_enterprises_reset_by_phone(parties: Parties) -> None:
 
 
 def test_without_scripts_the_reset_code_is_asked_for_by_the_form(parties: Parties, forgotten: Any, run_jobs: Any) -> None:
-    answer = parties.visitor().post("/forgotten/code", data={"uscc": USCC, "phone": PHONE, "new": NEW})
+    answer = parties.visitor().post("/forgotten/code", data={"uscc": USCC, "phone": PHONE, "new": NEW} | parties.captcha())
     assert answer.status_code == 200
     assert "如果代码与手机号相符" in answer.text
     assert f'value="{USCC}"' in answer.text

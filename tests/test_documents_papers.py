@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from app.documents import child, fonts, papers
+from app.documents import child, fonts, letter, papers
 from app.documents.amounts import amount_in_figures, amount_in_words
 from app.documents.child import ChildFailed, run_child
 from app.documents.faults import PaperFault
@@ -177,7 +177,8 @@ def test_a_receipt_says_that_it_is_no_invoice() -> None:
 
 
 def test_the_commitment_letter_leaves_lines_to_write_on_or_names_the_enterprise() -> None:
-    empty = {"province": "浙江省", "enterprise": "", "code": "", "authority": ""}
+    empty = letter.blank()
+    assert all(promise[:12] in _text(render("commitment_letter", empty)) for promise in letter.PROMISES)
     assert "cns.jpg" in _text(render("commitment_letter", empty))
     filled = empty | {"enterprise": "杭州某建设有限公司", "code": "91330100MA2AAAA05G"}
     pdf = render("commitment_letter", filled)

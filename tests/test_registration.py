@@ -190,7 +190,7 @@ def test_a_fault_elsewhere_does_not_spend_the_code(parties: Parties) -> None:
 
 @pytest.mark.parametrize("phone", ["138 0013 8000", "12345678901", "+8613800138000", "１３８００１３８０００", "1380013800"])
 def test_a_number_that_is_none_gets_no_code(parties: Parties, phone: str) -> None:
-    answer = parties.visitor().post("/register/code", data={"phone": phone}, headers={"X-Requested-With": "fetch"})
+    answer = parties.ask_for_code(phone)
     assert answer.status_code == 400
     assert answer.json == {"message": "手机号应为 11 位数字，如 13800138000。", "field": "phone"}
     assert parties.standins.control("sms", "outbox.json") == []
@@ -208,7 +208,7 @@ def test_a_code_is_six_digits_in_a_real_message(parties: Parties) -> None:
 
 
 def test_without_scripts_the_code_is_sent_and_what_was_typed_stays(parties: Parties) -> None:
-    answer = parties.visitor().post("/register/code", data=typed(name="打字辛苦有限公司"))
+    answer = parties.visitor().post("/register/code", data=typed(name="打字辛苦有限公司") | parties.captcha())
     assert answer.status_code == 200
     assert "验证码已发送，5 分钟内有效" in answer.text
     assert 'value="打字辛苦有限公司"' in answer.text
@@ -217,7 +217,7 @@ def test_without_scripts_the_code_is_sent_and_what_was_typed_stays(parties: Part
 
 def test_a_second_code_within_a_minute_is_refused(parties: Parties, clock: Any) -> None:
     parties.code()
-    send = lambda: parties.visitor().post("/register/code", data={"phone": PHONE}, headers={"X-Requested-With": "fetch"})  # noqa: E731
+    send = lambda: parties.ask_for_code()  # noqa: E731
     refused = send()
     assert refused.status_code == 400
     assert "请等 1 分钟后再试" in refused.json["message"]
@@ -229,7 +229,7 @@ def test_ten_codes_a_day_are_enough(parties: Parties, clock: Any) -> None:
     for _each in range(10):
         parties.code()
         clock.advance(minutes=2)
-    refused = parties.visitor().post("/register/code", data={"phone": PHONE}, headers={"X-Requested-With": "fetch"})
+    refused = parties.ask_for_code()
     assert refused.status_code == 400
     assert "请明天再试" in refused.json["message"]
     clock.advance(days=1)
@@ -238,7 +238,7 @@ def test_ten_codes_a_day_are_enough(parties: Parties, clock: Any) -> None:
 
 def test_a_message_that_could_not_be_sent_can_be_asked_for_again_at_once(parties: Parties) -> None:
     parties.standins.control("sms", "settings", {"next_answers": ["error"]})
-    failed = parties.visitor().post("/register/code", data={"phone": PHONE}, headers={"X-Requested-With": "fetch"})
+    failed = parties.ask_for_code()
     assert (failed.status_code, failed.json["message"]) == (400, "短信暂时发不出去，请稍后再试。")
     assert parties.register().status_code == 303
 

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from views import (
     accounts,
+    captcha,
     certificates,
     classes,
     console,
@@ -67,6 +68,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
+    captcha.CaptchaView,
 )
 
 

@@ -9,13 +9,15 @@ from app import jobs
 from app.errors import PortalError
 from app.extensions import db
 from app.gateways.errors import GatewayError
-from app.operations import certificates, invoices, orders, passwords, rosters, scores
+from app.operations import captchas, certificates, drafts, invoices, orders, passwords, rosters, scores
 
 Report = Callable[[int, int], None]
 log = logging.getLogger("portal.jobs")
 
 JOBS: dict[str, Callable[[int, Report], None]] = {
     "send_reset_code": passwords.run_send_code,
+    "forget_drafts": drafts.run_tidy,
+    "forget_captchas": captchas.run_tidy,
     "import_roster": rosters.run_import,
     "match_photos": rosters.run_photo_upload,
     "expire_order": orders.run_expiry,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import cast
 
 from flask_appbuilder.security.sqla.models import Role, User
 from flask_babel import gettext as _
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, files, workflow
@@ -20,7 +21,7 @@ from app.operations.accounts import check_new_password, hashed
 from app.operations.checks import Findings, checked_photo, checked_uscc
 from app.operations.phone_codes import checked_phone, use_code
 from app.permissions import ENTERPRISE
-from models import Account, Authority, Enterprise, Region, StoredFile
+from models import Account, Authority, Enterprise, Region, RegistrationDraft, StoredFile
 
 # The exact name each paper's file must carry (E2), and what it is called.
 PAPERS = {"licence": "yyzz.jpg", "qualification": "zzzs.jpg", "commitment": "cns.jpg"}
@@ -28,7 +29,8 @@ PAPERS = {"licence": "yyzz.jpg", "qualification": "zzzs.jpg", "commitment": "cns
 
 @dataclass(frozen=True)
 class Registration:
-    """What an enterprise types when it registers. `papers` are (file name, bytes) by kind."""
+    """What an enterprise types when it registers. `papers` are (file name, bytes) by kind; a kind without one takes the
+    photo of the `draft`, which was checked when it was saved."""
 
     uscc: str
     name: str
@@ -42,6 +44,15 @@ class Registration:
     password: str
     again: str
     papers: dict[str, tuple[str, bytes]]
+    founded_on: date | None = None
+    licence_until: date | None = None
+    draft: RegistrationDraft | None = None
+
+    @property
+    def kept(self) -> dict[str, StoredFile]:
+        """The photos of the draft that no newly chosen one replaces, by kind."""
+        return {kind: stored for kind in PAPERS if not self.papers.get(kind, ("", b""))[0]
+                and (stored := getattr(self.draft, kind, None)) is not None}
 
 
 def paper_names() -> dict[str, str]:
@@ -84,7 +95,13 @@ def _check(registration: Registration) -> tuple[str, str, Authority, dict[str, b
     """Every rule of a registration at once, except the phone code, which is spent only when all else is right. The
     pictures come first: nobody waits for the database while they are drawn anew."""
     found = Findings()
-    papers = {kind: found.tried(partial(checked_paper, kind, *registration.papers.get(kind, ("", b"")))) for kind in PAPERS}
+    given = {kind: registration.papers.get(kind, ("", b"")) for kind in PAPERS}
+    papers = {kind: found.tried(partial(checked_paper, kind, *each)) for kind, each in given.items()
+              if kind not in registration.kept}
+    if registration.founded_on and registration.founded_on > clock.shanghai_day():
+        found.add("founded_on", _("成立日期不能晚于今天。"))
+    if registration.licence_until and registration.licence_until < clock.shanghai_day():
+        found.add("licence_until", _("营业执照已过期，请换领新照后再注册。"))
     uscc = found.tried(lambda: checked_uscc(registration.uscc))
     phone = found.tried(lambda: checked_phone(registration.phone))
     found.tried(lambda: check_new_password(registration.password, "password"))
@@ -109,13 +126,14 @@ def register(registration: Registration, *, address: str = "") -> Enterprise:
     use_code(phone, "register", registration.code)
     try:
         with transaction() as session:
-            stored = {kind: files.keep(data, kind=kind, name=PAPERS[kind], content_type=files.JPEG)
-                      for kind, data in papers.items()}
+            stored = registration.kept | {kind: files.keep(data, kind=kind, name=PAPERS[kind], content_type=files.JPEG)
+                                          for kind, data in papers.items()}
             row = Enterprise(
                 uscc=uscc, name=registration.name.strip(), region_code=registration.region_code,
                 is_provincial=registration.is_provincial, address=registration.address.strip(),
                 legal_representative=registration.legal_representative.strip(), contact_name=registration.contact_name.strip(),
                 phone=phone, phone_index=blind(phone, "phone"), authority_id=authority.id, created_at=clock.now(),
+                founded_on=registration.founded_on, licence_until=registration.licence_until,
                 licence=stored["licence"], qualification=stored["qualification"], commitment=stored["commitment"])
             session.add(row)
             session.flush()
@@ -123,6 +141,8 @@ def register(registration: Registration, *, address: str = "") -> Enterprise:
                 each.enterprise_id = row.id
             actor = _open_account(row, password, address)
             workflow.take_step(row, "submit", actor=actor)
+            if registration.draft is not None:
+                session.execute(delete(RegistrationDraft).where(RegistrationDraft.id == registration.draft.id))
             audit.record(actor, "register", row, {"uscc": uscc})
     except IntegrityError:
         raise InvalidFields({"uscc": _registered()}, _("该企业已注册。")) from None

@@ -12,9 +12,10 @@ from app import audit, clock, jobs
 from app.crypto import blind
 from app.errors import Invalid
 from app.extensions import db, transaction
+from app.operations import captchas
 from app.operations.accounts import check_new_password, hashed
 from app.operations.checks import Findings, checked_uscc
-from app.operations.phone_codes import checked_phone, deliver, new_code, use_code
+from app.operations.phone_codes import checked_phone, deliver, new_code, refuse_haste, use_code
 from app.security import actor_of
 from models import Account, Enterprise, PhoneCode
 
@@ -26,13 +27,15 @@ def _account(uscc: str, phone: str) -> Account | None:
         .where(Enterprise.uscc == uscc, Enterprise.phone_index == blind(phone, "phone"))).first()
 
 
-def ask_for_code(uscc: str, phone: str) -> None:
+def ask_for_code(uscc: str, phone: str, captcha: tuple[str, str]) -> None:
     """Have a reset code sent, if code and phone belong together.
 
     The answer, its limits and the time it takes are the same when they do not: the message leaves from a job. Raises
     `Invalid` for what is no code or no number, and for a number that asks too often.
     """
     code, number = checked_uscc(uscc), checked_phone(phone)
+    refuse_haste(number)
+    captchas.spend(*captcha)
     with transaction():
         row = new_code(number, "reset")
         if _account(code, number) is not None:

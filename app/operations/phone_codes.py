@@ -16,6 +16,7 @@ from app.errors import Invalid, PortalError
 from app.extensions import db, gateways, transaction
 from app.gateways.errors import GatewayError
 from app.identifiers import IdentifierError, parse_phone
+from app.operations import captchas
 from models import PhoneCode
 
 TRIES = 5
@@ -34,16 +35,23 @@ def checked_phone(text: str, field: str = "phone") -> str:
         raise Invalid(_("手机号应为 11 位数字，如 13800138000。"), field) from None
 
 
-def new_code(number: str, purpose: str) -> PhoneCode:
-    """Within the current transaction, the row of a code for a number, at most one a minute and ten a day. No code matches
-    it until `deliver` has sent one. Raises `Invalid` for a number that asks too often."""
+def refuse_haste(number: str) -> None:
+    """Raise `Invalid` for a number that asks too often: at most one code a minute and ten a day."""
     index, at = blind(number, "phone"), clock.now()
     recent = select(func.count(PhoneCode.id)).where(PhoneCode.phone_index == index)
     if db.session.scalar(recent.where(PhoneCode.sent_at > at - timedelta(minutes=1))):
         raise Invalid(_("验证码已发送，请等 1 分钟后再试。"), "phone")
     if (db.session.scalar(recent.where(PhoneCode.sent_at > at - timedelta(days=1))) or 0) >= A_DAY:
         raise Invalid(_("该手机号今天获取验证码的次数已用完，请明天再试。"), "phone")
-    row = PhoneCode(phone_index=index, purpose=purpose, code_digest=secrets.token_bytes(16), sent_at=at, expires_at=_end(at))
+
+
+def new_code(number: str, purpose: str) -> PhoneCode:
+    """Within the current transaction, the row of a code for a number, at most one a minute and ten a day. No code matches
+    it until `deliver` has sent one. Raises `Invalid` for a number that asks too often."""
+    refuse_haste(number)
+    at = clock.now()
+    row = PhoneCode(phone_index=blind(number, "phone"), purpose=purpose, code_digest=secrets.token_bytes(16),
+                    sent_at=at, expires_at=_end(at))
     db.session.add(row)
     db.session.flush()
     return row
@@ -62,10 +70,14 @@ def deliver(row: PhoneCode, number: str) -> None:
     gateways().sms.send(number, current_app.extensions["settings"].sms_template_code, {"code": code})
 
 
-def send_code(phone: str, purpose: str) -> None:
-    """Send a fresh code to a number. Raises `Invalid` for a number that is none or asks too often, `PortalError` when the
-    message cannot be sent; the person may then ask again at once."""
+def send_code(phone: str, purpose: str, captcha: tuple[str, str] | None = None) -> None:
+    """Send a fresh code to a number. A visitor brings a captcha, its token and the answer (E5); it is spent only when a
+    message would be sent. Raises `Invalid` for a number that is none or asks too often, and for a wrong captcha; `PortalError`
+    when the message cannot be sent: the person may then ask again at once."""
     number = checked_phone(phone)
+    if captcha is not None:
+        refuse_haste(number)
+        captchas.spend(*captcha)
     with transaction():
         row = new_code(number, purpose)
     try:

@@ -208,6 +208,14 @@ def upgrade():
     sa.UniqueConstraint('code'),
     sa.UniqueConstraint('name')
     )
+    op.create_table('spent_captcha',
+    sa.Column('digest', sa.LargeBinary(length=16), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('digest')
+    )
+    with op.batch_alter_table('spent_captcha', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_spent_captcha_at'), ['at'], unique=False)
+
     op.create_table('stored_file',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('key', sa.String(length=64), nullable=False),
@@ -325,6 +333,23 @@ def upgrade():
     sa.UniqueConstraint('name'),
     sa.UniqueConstraint('region_code')
     )
+    op.create_table('registration_draft',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('token_digest', sa.LargeBinary(length=32), nullable=False),
+    sa.Column('typed', sa.LargeBinary(), nullable=False),
+    sa.Column('licence_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('qualification_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('commitment_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['commitment_id'], ['stored_file.id'], ),
+    sa.ForeignKeyConstraint(['licence_id'], ['stored_file.id'], ),
+    sa.ForeignKeyConstraint(['qualification_id'], ['stored_file.id'], ),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('token_digest')
+    )
+    with op.batch_alter_table('registration_draft', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_registration_draft_updated_at'), ['updated_at'], unique=False)
+
     op.create_table('ab_permission_view_role',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('permission_view_id', sa.Integer(), nullable=True),
@@ -347,6 +372,7 @@ def upgrade():
     sa.Column('address', sa.String(length=200), nullable=False),
     sa.Column('legal_representative', sa.String(length=50), nullable=False),
     sa.Column('founded_on', sa.Date(), nullable=True),
+    sa.Column('licence_until', sa.Date(), nullable=True),
     sa.Column('contact_name', sa.String(length=50), nullable=False),
     sa.Column('phone', sa.LargeBinary(), nullable=False),
     sa.Column('phone_index', sa.LargeBinary(length=16), nullable=False),
@@ -1003,6 +1029,10 @@ def downgrade():
         batch_op.drop_index('idx_permission_view_id')
 
     op.drop_table('ab_permission_view_role')
+    with op.batch_alter_table('registration_draft', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_registration_draft_updated_at'))
+
+    op.drop_table('registration_draft')
     op.drop_table('authority')
     op.drop_table('ab_user_role')
     with op.batch_alter_table('ab_user_group', schema=None) as batch_op:
@@ -1034,6 +1064,10 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_stored_file_authority_id'))
 
     op.drop_table('stored_file')
+    with op.batch_alter_table('spent_captcha', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_spent_captcha_at'))
+
+    op.drop_table('spent_captcha')
     op.drop_table('skill_level')
     with op.batch_alter_table('review_event', schema=None) as batch_op:
         batch_op.drop_index('review_event_subject')

@@ -1,5 +1,5 @@
-/* Forms with photographed papers: show what was chosen, and keep it chosen when something else needs correcting. Without this
-   file the forms are sent as usual, and files must be chosen again after a fault. */
+/* Forms with photographed papers: show what was chosen, save it at once where the form is a draft, and keep it chosen when
+   something else needs correcting. Without this file the forms are sent as usual, and files must be chosen again after a fault. */
 (() => {
   "use strict";
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -35,16 +35,59 @@
     field.classList.toggle("wrong", words.length > 0);
   }
 
+  const headers = () => ({ "X-CSRFToken": document.querySelector("meta[name=csrf-token]").content, "X-Requested-With": "fetch" });
+
+  /* A paper of a draft is sent at once: it is refused while the person still looks at it, and is there after a reload. */
+  async function save(paper, input, file) {
+    const said = paper.querySelector("[data-said]");
+    const tell = (text, css) => said.replaceChildren(Object.assign(document.createElement("span"), { className: css, textContent: text }));
+    const body = new FormData();
+    body.append("file", file);
+    tell(window.portal.words.sending, "muted");
+    try {
+      const answer = await fetch(paper.dataset.save, { method: "POST", body, headers: headers() });
+      const told = await answer.json();
+      if (!answer.ok) { said.replaceChildren(); putFault(paper.querySelector(".field"), [told.message]); input.value = ""; return; }
+      tell(told.message, "ok");
+      input.required = false;
+      input.value = "";
+      paper.querySelectorAll("[data-files]").forEach((list) => list.replaceChildren());
+      paper.dispatchEvent(new CustomEvent("saved", { bubbles: true, detail: told }));
+    } catch { tell(window.portal.words.offline, "bad"); }
+  }
+
   all("[data-paper]").forEach((paper) => {
     const input = paper.querySelector("input[type=file]");
     const show = () => {
       const file = input.files[0];
       const wanted = paper.dataset.paper;
-      putFault(paper.querySelector(".field"), file && wanted && file.name !== wanted ? [paper.dataset.misnamed] : []);
+      const misnamed = file && wanted && file.name !== wanted;
+      putFault(paper.querySelector(".field"), misnamed ? [paper.dataset.misnamed] : []);
       draw(paper, file);
+      if (file && paper.dataset.save && !misnamed && !input.validationMessage) save(paper, input, file);
     };
     input.addEventListener("change", show);
     if (input.files.length) show();
+  });
+
+  /* What is typed into a draft is saved a moment after the last key, quietly. */
+  all("form[data-save-typed]").forEach((form) => {
+    const said = form.querySelector("[data-saved]");
+    let waiting = 0;
+    const send = async () => {
+      const body = new FormData(form);
+      ["password", "again", "code", "captcha", "captcha_token", "csrf_token", "licence", "qualification", "commitment"].forEach((name) => body.delete(name));
+      if (!body.has("is_provincial")) body.append("is_provincial", "");
+      try {
+        const answer = await fetch(form.dataset.saveTyped, { method: "POST", body, headers: headers() });
+        if (answer.ok) said.textContent = (await answer.json()).message;
+      } catch { /* tried again with the next key */ }
+    };
+    form.addEventListener("input", (event) => {
+      if (event.target.type === "password" || event.target.type === "file") return;
+      window.clearTimeout(waiting);
+      waiting = window.setTimeout(send, 700);
+    });
   });
 
   /* The form came back with faults: its messages are moved into this page, at the same fields, and the files stay chosen. */

@@ -108,6 +108,18 @@
   }
   all("select[multiple]:not([data-plain])").filter((select) => !select.closest("[data-row]")).forEach(pick);
 
+  /* A captcha: another one at a click, and after each answer, since one is answered once */
+  async function drawCaptcha(button) {
+    const field = button.closest(".affix").querySelector("input");
+    try {
+      const fresh = await (await fetch(button.dataset.captcha, { headers: { "X-Requested-With": "fetch" } })).json();
+      button.form.elements.captcha_token.value = fresh.token;
+      button.querySelector("img").src = fresh.picture;
+      field.value = "";
+    } catch { /* the old one stays, and the server says if it will not do */ }
+  }
+  all("[data-captcha]").forEach((button) => button.addEventListener("click", () => drawCaptcha(button)));
+
   /* A button that asks for a phone code, then waits a minute */
   all("[data-send-code]").forEach((button) => {
     const label = button.textContent;
@@ -119,8 +131,12 @@
       let wait = 0;
       try {
         const answer = await fetch(button.dataset.sendCode, { method: "POST", body, headers: { "X-CSRFToken": token(), "X-Requested-With": "fetch" } });
-        said.textContent = (await answer.json()).message;
+        const told = await answer.json();
+        const captcha = button.form.querySelector("[data-captcha]");
+        said.textContent = told.message;
         wait = answer.ok ? 60 : 0;
+        if (captcha && (answer.ok || told.field !== "phone")) await drawCaptcha(captcha);
+        if (!answer.ok && told.field && button.form.elements[told.field]) button.form.elements[told.field].focus();
       } catch { said.textContent = button.dataset.offline; }
       const tick = () => {
         button.textContent = wait ? `${label} (${wait})` : label;
