@@ -38,6 +38,7 @@ TABLE: dict[str, dict[str, Verbs]] = {
     # 培训机构管理, for the authority: accounts and filings
     "InstitutionView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "add", "reset", "review")},
     # 培训计划, for the institution
+    "PlanTypingView": {INSTITUTION: ("edit",)},
     "PlanView": {INSTITUTION: ("list", "show", "add", "edit", "submit")},
     # 培训计划审核, for the authority
     "PlanReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "review")},

@@ -7,6 +7,7 @@ from models.dictionaries import Education, Occupation, Parameter, Region, SkillL
 from models.drafts import RegistrationDraft, SpentCaptcha
 from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
 from models.files import StoredFile
+from models.form_drafts import FormDraft
 from models.jobs import Job, Timer
 from models.orders import Invoice, Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
@@ -16,7 +17,7 @@ from models.rosters import Enrolment, ImportBatch, PhotoUpload
 
 __all__ = [
     "Account", "AuditEvent", "Authority", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
-    "ExamPlan", "ExamRoom", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
+    "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
     "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "Region", "RegistrationDraft", "ReviewEvent",
     "ScoreReport", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "Teacher", "Timer", "Title", "TrainingPlan",
 ]

@@ -42,6 +42,8 @@ class TrainingPlan(Reviewed, Model):
     class_opened_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attendance_confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Raised by every save, so that of two people who edit it at once the later is told.
+    version: Mapped[int] = mapped_column(default=0)
 
     institution: Mapped[Institution] = relationship()
     occupations: Mapped[list[PlanOccupation]] = relationship(

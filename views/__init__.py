@@ -25,6 +25,7 @@ from views import (
     orders,
     payments,
     people,
+    plan_typing,
     plans,
     records,
     registration,
@@ -68,7 +69,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
-    captcha.CaptchaView,
+    captcha.CaptchaView, plan_typing.PlanTypingView,
 )
 
 

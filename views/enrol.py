@@ -14,10 +14,11 @@ from app import clock, files, jobs, scope
 from app.errors import Invalid, NotFound
 from app.extensions import db
 from app.operations import photos, rosters
+from app.operations.plan_checks import SESSIONS
 from models import Enrolment, Enterprise, ImportBatch, Institution, PlanOccupation, TrainingPlan
 from views.base import PortalView, download, page, said, uploaded
 from views.listing import Filter, Search, like, listing
-from views.plan_form import FORMS, SESSIONS
+from views.plan_form import FORMS
 from views.plans import DETAIL, occupation_names
 
 PEOPLE = (joinedload(Enrolment.occupation), joinedload(Enrolment.level))
@@ -65,7 +66,7 @@ class EnrolView(PortalView):
             scope.visible(self.actor, ImportBatch).where(ImportBatch.plan_id == plan.id, ImportBatch.state != "discarded")
             .order_by(ImportBatch.id.desc()).options(joinedload(ImportBatch.workbook)))
         return self.page("portal/enrol/plan.html", plan=plan, title=plan.name, batches=batches.all(), forms=dict(FORMS),
-                         sessions=dict(SESSIONS), occupation_names=occupation_names(plan),
+                         sessions=SESSIONS, occupation_names=occupation_names(plan),
                          enterprise=self.fetch(Enterprise, self.actor.enterprise_id))
 
     @page("/plans/<int:plan_id>/import", "import", ("POST",))

@@ -14,12 +14,12 @@ from sqlalchemy.orm import joinedload
 from app import files, scope
 from app.extensions import db
 from app.operations import people
+from app.operations.plan_checks import SESSIONS
 from app.operations.progress import states_of
 from models import Certificate, Enrolment, Enterprise, ExamPlan, Sitting, TrainingPlan
 from models.plans import PlanDay
 from views.base import PortalView, download, page
 from views.listing import Search, like, listing, narrowed
-from views.plan_form import SESSIONS
 from views.scores import RESULTS
 
 
@@ -78,4 +78,4 @@ class PeopleView(PortalView):
                          sittings=sittings, certificate=certificate,
                          marks_open={sitting.id for sitting in sittings
                                      if people.marks_open(sitting.exam_plan.report, actor=self.actor)},
-                         revealed=revealed, sessions=dict(SESSIONS), results=RESULTS)
+                         revealed=revealed, sessions=SESSIONS, results=RESULTS)

@@ -14,13 +14,13 @@ from wtforms.validators import InputRequired, NumberRange, ValidationError
 
 from app import clock
 from app.extensions import db
-from app.operations.plans import DayDraft, PlanDraft
+from app.operations.plan_checks import SESSIONS, DayDraft, PlanDraft
 from models import Enterprise, Occupation, SkillLevel, Teacher, TrainingPlan
 from views.forms import Amount, Day, Moment, Whole, line
 
-SESSIONS = [("all", _l("全天")), ("morning", _l("上午")), ("afternoon", _l("下午")), ("evening", _l("晚上"))]
 FORMS = [("open", _l("公开报名")), ("designated", _l("指定企业"))]
 TEACHER_KINDS = {"own": _l("本单位"), "external": _l("外聘")}
+MOST_TICKS = 50
 REQUIRED = InputRequired(_l("此项必填。"))
 
 
@@ -41,7 +41,7 @@ class DayRow(Form):
 
     id = HiddenField()
     day = Day(_l("日期"), validators=[InputRequired(_l("请填写有效的日期。"))])
-    session = SelectField(_l("时段"), choices=SESSIONS, default="all")
+    session = SelectField(_l("时段"), choices=list(SESSIONS.items()), default="all")
     topic = line(_l("培训内容"), 100)
     teacher_id = SelectField(_l("授课老师"), coerce=int, validators=[REQUIRED])
 
@@ -63,9 +63,11 @@ class PlanForm(FlaskForm):
     days = FieldList(FormField(DayRow), label=_l("培训安排"), min_entries=1, max_entries=60)
     enrolment_form = RadioField(_l("报名形式"), choices=FORMS, default="open")
     enterprise_ids = SelectMultipleField(_l("指定企业"), coerce=int)
+    version = HiddenField()
 
     def offer(self, institution_id: int) -> None:
-        """Fill every select with what this institution may choose: its own teachers, approved enterprises."""
+        """Fill every select with what this institution may choose: its own teachers. Of the enterprises only those chosen are
+        on the page, the others are searched for; without a script the first of the province can be ticked."""
         none = [(0, _l("请选择"))]
         occupations = none + [(row.id, f"{row.code} {row.name}") for row in db.session.scalars(
             select(Occupation).where(Occupation.enabled).order_by(Occupation.position))]
@@ -73,13 +75,20 @@ class PlanForm(FlaskForm):
             select(SkillLevel).where(SkillLevel.enabled).order_by(SkillLevel.position))]
         teachers = none + [(row.id, f"{row.name}（{TEACHER_KINDS[row.kind]}）") for row in db.session.scalars(
             select(Teacher).where(Teacher.institution_id == institution_id, Teacher.enabled).order_by(Teacher.id))]
-        self.enterprise_ids.choices = [(row.id, f"{row.name} {row.uscc}") for row in db.session.execute(
-            select(Enterprise.id, Enterprise.name, Enterprise.uscc).where(Enterprise.review_state == "approved")
-            .order_by(Enterprise.name))]
+        approved = select(Enterprise.id, Enterprise.name, Enterprise.uscc).where(Enterprise.review_state == "approved")
+        chosen = db.session.execute(approved.where(Enterprise.id.in_(self.enterprise_ids.data or [])).order_by(Enterprise.name)).all()
+        first = db.session.execute(approved.order_by(Enterprise.name).limit(MOST_TICKS)).all()
+        self.enterprise_ids.choices = [(row.id, f"{row.name} {row.uscc}") for row in dict.fromkeys((*chosen, *first))]
         for entry in self.occupations:
             entry.form.occupation_id.choices, entry.form.level_id.choices = occupations, levels
         for entry in self.days:
             entry.form.teacher_id.choices = teachers
+
+    @property
+    def seen(self) -> int | None:
+        """The version of the plan that this form was opened with."""
+        text = str(self.version.data or "")
+        return int(text) if text.isdigit() and len(text) < 9 else None
 
     def draft(self) -> PlanDraft:
         """What was typed, as the operation takes it. Call only on a valid form."""

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import joinedload, selectinload
+from werkzeug.datastructures import MultiDict
 
 from app import clock, scope, workflow
 from app.errors import Conflict, PortalError
 from app.extensions import db
 from app.operations import plans
+from app.operations.plan_checks import SESSIONS, PlanDraft
 from app.presentation import moment, yuan
 from app.workflow import REVIEW_LABELS
 from models import Institution, Occupation, PlanDay, PlanOccupation, TrainingPlan
 from views.base import PortalView, page, put_error_on, said
 from views.listing import Filter, Search, like, listing
-from views.plan_form import FORMS, SESSIONS, PlanForm, draft_of, form_values
+from views.plan_form import FORMS, PlanForm, draft_of, form_values
+from views.plan_typing import kept_values, older_plan
 from views.records import events_of
 from views.reviewing import Column, ReviewDesk
 from views.stages import standing_of
@@ -56,8 +60,13 @@ def occupation_names(plan: TrainingPlan) -> str:
 
 def plan_values(plan: TrainingPlan) -> dict[str, Any]:
     """What every page of one plan shows."""
-    return {"plan": plan, "standing": standing_of(plan), "sessions": dict(SESSIONS), "forms": dict(FORMS),
+    return {"plan": plan, "standing": standing_of(plan), "sessions": SESSIONS, "forms": dict(FORMS),
             "occupation_names": occupation_names(plan)}
+
+
+def _mended_at(place: str, plan: TrainingPlan) -> str:
+    """The address where something that is missing is put right."""
+    return url_for("FilingView.show") if place == "filing" else url_for("PlanView.edit", plan_id=plan.id, _anchor=place)
 
 
 class PlanView(PortalView):
@@ -76,34 +85,40 @@ class PlanView(PortalView):
 
     @page("/add", "add", ("GET", "POST"))
     def add(self) -> Any:
-        institution = db.session.get_one(Institution, self.actor.institution_id)
-        form = PlanForm(data=form_values(plans.suggested(institution)))
-        return self._edit(form, None)
+        institution = self.fetch(Institution, self.actor.institution_id)
+        older = older_plan(self.actor)
+        draft = plans.copied(older, institution) if older is not None else plans.suggested(institution)
+        return self._edit(None, draft, restore=older is None)
 
     @page("/<int:plan_id>/edit", "edit", ("GET", "POST"))
     def edit(self, plan_id: int) -> Any:
         plan = self.fetch(TrainingPlan, plan_id, *DETAIL)
         if not plan.editable:
             raise Conflict(_("该计划已提交审核，不能修改。如需修改，请先撤回。"))
-        return self._edit(PlanForm(data=form_values(draft_of(plan))), plan)
+        return self._edit(plan, draft_of(plan))
 
-    def _edit(self, form: PlanForm, plan: TrainingPlan | None) -> Any:
+    def _edit(self, plan: TrainingPlan | None, draft: PlanDraft, *, restore: bool = True) -> Any:
+        kept = kept_values(plan, self.actor) if restore and request.method == "GET" else None
+        values = form_values(draft) | {"version": plan.version if plan else ""}
+        form = PlanForm(MultiDict(kept.values), data=values) if kept else PlanForm(data=values)
         form.offer(self.actor.institution_id or 0)
         if form.validate_on_submit():
             try:
-                saved = plans.save(plan, form.draft(), actor=self.actor)
+                saved = plans.save(plan, form.draft(), actor=self.actor, seen=form.seen)
             except PortalError as error:
                 put_error_on(form, error)
+                form.version.data = plan.version if plan else ""
             else:
                 said(_("已保存。核对无误后请提交审核。"))
                 return self.to("show", plan_id=saved.id)
         title = plan.name if plan else _("创建培训计划")
-        return self.page("portal/plans/edit.html", form=form, plan=plan, title=title)
+        return self.page("portal/plans/edit.html", form=form, plan=plan, title=title, kept=kept)
 
     @page("/<int:plan_id>", "show")
     def show(self, plan_id: int) -> Any:
         plan = self.fetch(TrainingPlan, plan_id, *DETAIL)
-        return self.page("portal/plans/show.html", title=plan.name, missing=plans.missing_for_submission(plan),
+        return self.page("portal/plans/show.html", title=plan.name,
+                         missing=[(sentence, _mended_at(place, plan)) for sentence, place in plans.missing_for_submission(plan)],
                          events=events_of("training_plan", plan.id), steps=workflow.steps_open_to(self.actor, plan),
                          **plan_values(plan))
 

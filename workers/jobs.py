@@ -9,7 +9,7 @@ from app import jobs
 from app.errors import PortalError
 from app.extensions import db
 from app.gateways.errors import GatewayError
-from app.operations import captchas, certificates, drafts, invoices, orders, passwords, rosters, scores
+from app.operations import captchas, certificates, drafts, form_drafts, invoices, orders, passwords, rosters, scores
 
 Report = Callable[[int, int], None]
 log = logging.getLogger("portal.jobs")
@@ -17,6 +17,7 @@ log = logging.getLogger("portal.jobs")
 JOBS: dict[str, Callable[[int, Report], None]] = {
     "send_reset_code": passwords.run_send_code,
     "forget_drafts": drafts.run_tidy,
+    "forget_form_drafts": form_drafts.run_tidy,
     "forget_captchas": captchas.run_tidy,
     "import_roster": rosters.run_import,
     "match_photos": rosters.run_photo_upload,

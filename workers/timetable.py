@@ -8,6 +8,7 @@ TIMETABLE: dict[str, timedelta] = {
     "check_orders": timedelta(minutes=2),
     "push_certificates": timedelta(minutes=1),
     "forget_drafts": timedelta(hours=24),
+    "forget_form_drafts": timedelta(hours=24),
     "forget_captchas": timedelta(hours=1),
     "reconcile_seats": timedelta(hours=24),
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -14,38 +14,9 @@ from app import audit, clock, workflow
 from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid, InvalidFields
 from app.extensions import db, transaction
-from app.identifiers import IdentifierError, parse_plan_name
-from models import Enterprise, Institution, Occupation, PlanDay, PlanOccupation, SkillLevel, Teacher, TrainingPlan
-
-MOST_SEATS = 2000
-HIGHEST_FEE_FEN = 10_000_000
-
-
-@dataclass(frozen=True)
-class DayDraft:
-    """One teaching day as typed; `id` is the row it was, None for a new one."""
-
-    day: date
-    session: str
-    topic: str
-    teacher_id: int
-    id: int | None = None
-
-
-@dataclass(frozen=True)
-class PlanDraft:
-    """A training plan as typed. Money in fen, moments aware."""
-
-    name: str
-    fee_fen: int
-    seats: int
-    place: str
-    opens_at: datetime
-    closes_at: datetime
-    enrolment_form: str
-    occupations: list[tuple[int, int]] = field(default_factory=list)
-    days: list[DayDraft] = field(default_factory=list)
-    enterprise_ids: list[int] = field(default_factory=list)
+from app.operations import form_drafts
+from app.operations.plan_checks import DayDraft, PlanDraft, check, check_name, clashes
+from models import Enterprise, Institution, PlanDay, PlanOccupation, TrainingPlan
 
 
 def next_name(institution: Institution, start: date) -> str:
@@ -58,95 +29,28 @@ def next_name(institution: Institution, start: date) -> str:
     raise Invalid(_("本月的计划序号 01–99 已用完，请改用其他开始月份。"), "name")
 
 
-def _check_name(draft: PlanDraft, institution: Institution, errors: dict[str, object]) -> None:
+def form_of(plan: TrainingPlan | None) -> str:
+    """The name under which a plan's form keeps what was typed and not saved."""
+    return f"plan:{plan.id}" if plan is not None else "plan:new"
+
+
+def proposal(text: str, institution: Institution, start: date | None, plan: TrainingPlan | None) -> tuple[str, str]:
+    """What is wrong with a name while it is typed, or "", and a free name by the rule (I6)."""
+    free = plan.name if plan is not None and start and plan.name[-8:-2] == f"{start:%Y%m}" else next_name(
+        institution, start or clock.shanghai_day())
     try:
-        name = parse_plan_name(draft.name)
-    except IdentifierError:
-        errors["name"] = _("名称应为“%(short)s培 + 年份4位 + 月份2位 + 序号2位”，例如 %(example)s。", short=institution.short_name,
-                           example=f"{institution.short_name}培20261101")
-        return
-    if name.short_name != institution.short_name:
-        errors["name"] = _("名称须以本机构简称“%(short)s”开头。", short=institution.short_name)
-    elif draft.days and (start := min(each.day for each in draft.days)) and (name.year, name.month) != (start.year, start.month):
-        errors["name"] = _("名称中的年月应与首个培训日 %(day)s 一致。", day=start.isoformat())
+        check_name(text, institution, start)
+    except Invalid as error:
+        return str(error.message), free
+    taken = db.session.scalars(select(TrainingPlan.id).where(TrainingPlan.name == text)).first()
+    return _("这个名称已被使用，请换一个序号。") if taken and taken != getattr(plan, "id", None) else "", free
 
 
-def _check_window(draft: PlanDraft, errors: dict[str, object]) -> None:
-    if draft.closes_at <= draft.opens_at:
-        errors["closes_at"] = _("报名截止时间应晚于报名开始时间。")
-    elif draft.days and clock.shanghai_day(draft.closes_at) > min(each.day for each in draft.days):
-        errors["closes_at"] = _("报名应在首个培训日结束前截止。")
+def save(plan: TrainingPlan | None, draft: PlanDraft, *, actor: Actor, seen: int | None = None) -> TrainingPlan:
+    """Write a draft to a new plan, or to one that may be edited (I10, I13). `seen` is the version that was edited.
 
-
-def _check_numbers(draft: PlanDraft, errors: dict[str, object]) -> None:
-    if not 0 <= draft.fee_fen <= HIGHEST_FEE_FEN:
-        errors["fee"] = _("费用应在 0 到 100,000 元之间。")
-    if not 1 <= draft.seats <= MOST_SEATS:
-        errors["seats"] = _("人数应在 1 到 %(most)s 之间。", most=MOST_SEATS)
-
-
-def _check_days(draft: PlanDraft, institution: Institution, errors: dict[str, object]) -> None:
-    if not draft.days:
-        errors["days"] = _("请至少安排一个培训日。")
-    teachers = set(db.session.scalars(select(Teacher.id).where(
-        Teacher.institution_id == institution.id, Teacher.enabled)))
-    seen: dict[date, set[str]] = {}
-    for index, each in enumerate(draft.days):
-        if each.teacher_id not in teachers:
-            errors[f"days-{index}-teacher_id"] = _("请选择授课老师；没有合适的，请先在机构备案中登记。")
-        taken = seen.setdefault(each.day, set())
-        if each.session in taken or (taken and "all" in (each.session, *taken)):
-            errors[f"days-{index}-day"] = _("同一天的同一时段只能安排一次。")
-        taken.add(each.session)
-
-
-def _check_occupations(draft: PlanDraft, errors: dict[str, object]) -> None:
-    if not draft.occupations:
-        errors["occupations"] = _("请至少选择一个工种。")
-    occupations = set(db.session.scalars(select(Occupation.id).where(Occupation.enabled)))
-    levels = set(db.session.scalars(select(SkillLevel.id).where(SkillLevel.enabled)))
-    seen: set[tuple[int, int]] = set()
-    for index, (occupation_id, level_id) in enumerate(draft.occupations):
-        if occupation_id not in occupations:
-            errors[f"occupations-{index}-occupation_id"] = _("请从列表中选择工种。")
-        elif level_id not in levels:
-            errors[f"occupations-{index}-level_id"] = _("请从列表中选择等级。")
-        elif (occupation_id, level_id) in seen:
-            errors[f"occupations-{index}-occupation_id"] = _("同一工种和等级只需选一次。")
-        seen.add((occupation_id, level_id))
-
-
-def _check_form(draft: PlanDraft, errors: dict[str, object]) -> None:
-    if draft.enrolment_form not in ("open", "designated"):
-        errors["enrolment_form"] = _("请选择报名形式。")
-    if draft.enrolment_form != "designated":
-        return
-    if not draft.enterprise_ids:
-        errors["enterprise_ids"] = _("指定企业报名时，请至少选择一家企业。")
-    approved = set(db.session.scalars(select(Enterprise.id).where(
-        Enterprise.id.in_(draft.enterprise_ids), Enterprise.review_state == "approved")))
-    if set(draft.enterprise_ids) - approved:
-        errors["enterprise_ids"] = _("所选企业中有尚未通过审核的，请移除后再保存。")
-
-
-def check(draft: PlanDraft, institution: Institution) -> None:
-    """Every rule of a plan at once. Raises `InvalidFields` with each message at its field."""
-    errors: dict[str, object] = {}
-    _check_name(draft, institution, errors)
-    _check_numbers(draft, errors)
-    _check_window(draft, errors)
-    _check_occupations(draft, errors)
-    _check_days(draft, institution, errors)
-    _check_form(draft, errors)
-    if errors:
-        raise InvalidFields(errors, _("有 %(n)s 处需要修改，见标红的栏目。", n=len(errors)))
-
-
-def save(plan: TrainingPlan | None, draft: PlanDraft, *, actor: Actor) -> TrainingPlan:
-    """Write a draft to a new plan, or to one that may be edited (I10, I13).
-
-    Raises `InvalidFields` when a rule is broken, `Conflict` when the plan was submitted meanwhile, or the name was taken
-    by someone else at the same moment.
+    Raises `InvalidFields` when a rule is broken, `Conflict` when the plan was submitted or changed by a colleague
+    meanwhile, or the name was taken by someone else at the same moment.
     """
     if actor.institution_id is None:
         raise Forbidden(_("只有培训机构可以编制培训计划。"))
@@ -162,8 +66,12 @@ def save(plan: TrainingPlan | None, draft: PlanDraft, *, actor: Actor) -> Traini
                 session.refresh(plan, with_for_update={"of": type(plan)})
                 if not plan.editable:
                     raise Conflict(_("该计划已提交审核，不能修改。如需修改，请先撤回。"))
+                if seen is not None and seen != plan.version:
+                    raise Conflict(_("您打开之后，同事修改过这个计划。请在另一窗口核对最新内容；再次保存将以您的为准。"))
+            known = form_of(plan if plan.id else None)
             _write(plan, draft)
             session.flush()
+            form_drafts.drop(known, actor=actor)
             audit.record(actor, "save_plan", plan, {"name": plan.name})
     except IntegrityError as error:
         if "name" in str(error.orig).lower():
@@ -176,7 +84,7 @@ def _write(plan: TrainingPlan, draft: PlanDraft) -> None:
     """Copy the draft to the row. Days keep their ids, so that what refers to them still does."""
     plan.name, plan.fee_fen, plan.seats, plan.place = draft.name, draft.fee_fen, draft.seats, draft.place
     plan.enrolment_opens_at, plan.enrolment_closes_at = draft.opens_at, draft.closes_at
-    plan.enrolment_form = draft.enrolment_form
+    plan.enrolment_form, plan.version = draft.enrolment_form, (plan.version or 0) + 1
     kept = {(each.occupation_id, each.level_id): each for each in plan.occupations}
     plan.occupations = [kept.get(pair) or PlanOccupation(occupation_id=pair[0], level_id=pair[1]) for pair in draft.occupations]
     for position, each in enumerate(plan.occupations):
@@ -197,22 +105,25 @@ def _days(present: Iterable[PlanDay], drafts: list[DayDraft]) -> list[PlanDay]:
     return days
 
 
-def missing_for_submission(plan: TrainingPlan) -> list[str]:
-    """What still stands between a saved plan and its submission, each as a sentence."""
+def missing_for_submission(plan: TrainingPlan) -> list[tuple[str, str]]:
+    """What still stands between a saved plan and its submission: each as a sentence, and the place where it is mended
+    (``filing``, or the name of a field of the form)."""
     missing = []
     if plan.institution.review_state != "approved":
-        missing.append(_("本机构备案尚未通过审核。"))
+        missing.append((_("本机构备案尚未通过审核。"), "filing"))
     if plan.enrolment_closes_at <= clock.now():
-        missing.append(_("报名截止时间已过，请修改报名时间。"))
+        missing.append((_("报名截止时间已过，请修改报名时间。"), "closes_at"))
     if plan.days and min(each.day for each in plan.days) < clock.shanghai_day():
-        missing.append(_("首个培训日已过，请修改培训安排。"))
+        missing.append((_("首个培训日已过，请修改培训安排。"), "days"))
+    booked = clashes([(each.day, each.session, each.teacher_id) for each in plan.days], plan.institution_id, plan.id)
+    missing += [(_("%(clash)s请调整时间或老师。", clash=clash), f"days-{clash.row}-teacher_id") for clash in booked if clash.settled]
     return missing
 
 
 def submit(plan: TrainingPlan, *, actor: Actor) -> None:
     """提交审核 (I12, I13). Raises `Invalid` saying what is missing, `Conflict` when it is submitted already."""
     if plan.editable and (missing := missing_for_submission(plan)):
-        raise Invalid(" ".join(missing))
+        raise Invalid(" ".join(sentence for sentence, _place in missing))
     workflow.take_step(plan, "submit", actor=actor)
 
 
@@ -223,3 +134,16 @@ def suggested(institution: Institution) -> PlanDraft:
     return PlanDraft(name=next_name(institution, start), fee_fen=0, seats=60, place=institution.address,
                      opens_at=clock.at_shanghai(tomorrow, 9), closes_at=clock.at_shanghai(tomorrow + timedelta(days=14), 18),
                      enrolment_form="open", occupations=[], days=[DayDraft(start, "all", "", 0)])
+
+
+def copied(plan: TrainingPlan, institution: Institution) -> PlanDraft:
+    """An older plan as the beginning of a new one (I11): its days moved as they stand to the next start, a fresh name and window.
+    Occupations, teachers and enterprises that may no longer be chosen are told when it is saved."""
+    fresh = suggested(institution)
+    start = fresh.days[0].day
+    first = min((each.day for each in plan.days), default=start)
+    return replace(
+        fresh, fee_fen=plan.fee_fen, seats=plan.seats, place=plan.place, enrolment_form=plan.enrolment_form,
+        occupations=[(each.occupation_id, each.level_id) for each in plan.occupations],
+        days=[DayDraft(start + (each.day - first), each.session, each.topic, each.teacher_id) for each in plan.days],
+        enterprise_ids=[each.id for each in plan.designated])

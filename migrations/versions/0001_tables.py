@@ -333,6 +333,17 @@ def upgrade():
     sa.UniqueConstraint('name'),
     sa.UniqueConstraint('region_code')
     )
+    op.create_table('form_draft',
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('form', sa.String(length=40), nullable=False),
+    sa.Column('values', sa.JSON(), nullable=False),
+    sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['user_id'], ['ab_user.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('user_id', 'form')
+    )
+    with op.batch_alter_table('form_draft', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_form_draft_updated_at'), ['updated_at'], unique=False)
+
     op.create_table('registration_draft',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('token_digest', sa.LargeBinary(length=32), nullable=False),
@@ -494,6 +505,7 @@ def upgrade():
     sa.Column('class_opened_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('attendance_confirmed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('review_state', sa.String(length=20), nullable=False),
     sa.Column('review_round', sa.Integer(), nullable=False),
     sa.Column('review_version', sa.Integer(), nullable=False),
@@ -1033,6 +1045,10 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_registration_draft_updated_at'))
 
     op.drop_table('registration_draft')
+    with op.batch_alter_table('form_draft', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_form_draft_updated_at'))
+
+    op.drop_table('form_draft')
     op.drop_table('authority')
     op.drop_table('ab_user_role')
     with op.batch_alter_table('ab_user_group', schema=None) as batch_op:
