@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 VERSION = "1.0.0"
 ROOT = Path(__file__).resolve().parent
 MODES = ("demo", "production", "test")
+SECOND_FACTOR = ("offered", "required")
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 
@@ -32,6 +33,7 @@ class Settings:
     """All settings, typed. The environment variable of a field is its name in capitals (``docs/settings.md``)."""
 
     mode: str = "demo"
+    bind: str = "127.0.0.1"
     port: int = 8080
     public_url: str = ""
     database_url: str = ""
@@ -42,6 +44,10 @@ class Settings:
     web_workers: int = 2
     web_threads: int = 4
     trusted_proxies: int = 0
+    idle_minutes: int = 30
+    sign_in_failures: int = 5
+    sign_in_address_failures: int = 5
+    second_factor: str = "offered"
 
     secret_key: str = field(default="", repr=False)
     data_key: str = field(default="", repr=False)
@@ -75,11 +81,6 @@ class Settings:
         return self.mode == "production"
 
     @property
-    def bind_host(self) -> str:
-        """Where the web server listens: everywhere in production, on this machine alone otherwise."""
-        return "0.0.0.0" if self.production else "127.0.0.1"  # noqa: S104
-
-    @property
     def standins_url(self) -> str:
         return f"http://127.0.0.1:{self.standins_port}"
 
@@ -92,7 +93,10 @@ class Settings:
             "SESSION_COOKIE_HTTPONLY": True,
             "SESSION_COOKIE_SAMESITE": "Lax",
             "SESSION_COOKIE_SECURE": https,
-            "PERMANENT_SESSION_LIFETIME": 30 * 60,
+            # The cookie outlives the idle session, so that the next click can be told what has happened. It is written by
+            # what a person does and not by every request: an answer that comes late must not bring an older one back.
+            "PERMANENT_SESSION_LIFETIME": 24 * 3600 + self.idle_minutes * 60,
+            "SESSION_REFRESH_EACH_REQUEST": False,
             "MAX_CONTENT_LENGTH": 64 * 1024 * 1024,
             "MAX_FORM_MEMORY_SIZE": 4 * 1024 * 1024,
             "MAX_FORM_PARTS": 20_000,
@@ -206,6 +210,14 @@ def _production_problems(settings: Settings) -> list[str]:
     return problems
 
 
+def _sign_in_problems(settings: Settings) -> list[str]:
+    problems = [f"{name.upper()} must be at least 1" for name in ("idle_minutes", "sign_in_failures", "sign_in_address_failures")
+                if getattr(settings, name) < 1]
+    if settings.second_factor not in SECOND_FACTOR:
+        problems.append(f"SECOND_FACTOR={settings.second_factor!r} must be one of {', '.join(SECOND_FACTOR)}")
+    return problems
+
+
 def _checked_keys(settings: Settings) -> list[str]:
     problems = []
     for name in ("data_key", "index_key"):
@@ -240,6 +252,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     first = Settings(**values)  # type: ignore[arg-type]
     if first.mode not in MODES:
         problems.append(f"MODE={first.mode!r} must be one of {', '.join(MODES)}")
+    problems += _sign_in_problems(first)
     if not problems and not first.production:
         _fill_for_demo(values, first)
     settings = Settings(**values)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import fcntl
 import http.client
 import logging
@@ -32,7 +33,7 @@ def run_release() -> None:
     from alembic.util import CommandError
     from sqlalchemy.exc import OperationalError
 
-    from app.release import release
+    from app.release import DemoAccountsLeft, release
     from workers import stamp
 
     settings = load()
@@ -42,6 +43,8 @@ def run_release() -> None:
         raise SystemExit(f"the database cannot be used (DATABASE_URL): {error.orig}") from None
     except CommandError as error:
         raise SystemExit(f"the database cannot be migrated (was it used by a newer version?): {error}") from None
+    except DemoAccountsLeft as error:
+        raise SystemExit(str(error)) from None
     accounts: list[dict[str, str]] = []
     if not settings.production:
         from app.demo import ACCOUNTS, PASSWORD
@@ -104,12 +107,15 @@ def _refuse_taken(settings: Settings, *, web: bool, standins: bool) -> None:
     if web and standins and settings.port == settings.standins_port:
         raise SystemExit(f"PORT and STANDINS_PORT are both {settings.port}: set them to different ones")
     for name, port in wanted:
-        with socket.socket() as probe:
+        host = settings.bind if name == "PORT" else "127.0.0.1"
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.bind_host, port))
+                probe.bind((host, port))
             except (OSError, OverflowError) as error:
                 why = error.strerror if isinstance(error, OSError) else "there is no such port"
+                if getattr(error, "errno", None) == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+                    raise SystemExit(f"BIND={host} is no address of this machine ({why})") from None
                 raise SystemExit(f"port {port} cannot be used ({why}): set {name} to another one, "
                                  f"e.g.  {name}={8080 if port > 60000 else port + 10} make run") from None
 
@@ -155,12 +161,13 @@ def run_all() -> None:
         parts += [ours(name) for name in ("web", "worker", "scheduler")]
         if not settings.production:
             parts.append(ours("standins"))
-        supervisor.run(parts, lambda: _healthy(settings.port), lambda: greet(settings, stamp.read(settings) or {}))
+        supervisor.run(parts, lambda: _healthy(settings), lambda: greet(settings, stamp.read(settings) or {}))
     say("stopped")
 
 
-def _healthy(port: int) -> bool:
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=2)  # no proxy between us and ourselves
+def _healthy(settings: Settings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.bind, settings.bind)  # noqa: S104
+    line = http.client.HTTPConnection(host, settings.port, timeout=2)  # no proxy between us and ourselves
     try:
         line.request("GET", "/healthz")
         return line.getresponse().status == 200

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, g, render_template, request
 from flask_appbuilder import AppBuilder
 from flask_babel import get_locale
+from flask_wtf.csrf import CSRFError
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -65,6 +66,7 @@ def _add_views(app: Flask) -> None:
     from app.security import CLOSED, PortalSecurity, guard
     from views.accounts import LoginView
     from views.console import register_console
+    from views.doorstep import doorstep
     from views.home import Home
 
     PortalSecurity.authdbview = LoginView
@@ -76,11 +78,13 @@ def _add_views(app: Flask) -> None:
     views.register(appbuilder)
     register_console(app)
     app.before_request(guard)
+    app.before_request(doorstep)
 
 
 def _add_answers(app: Flask) -> None:
     from app import presentation
     from views.base import answer_error, wants_json
+    from views.doorstep import answer_forged
 
     presentation.init_app(app)
     app.register_error_handler(PortalError, answer_error)
@@ -89,6 +93,8 @@ def _add_answers(app: Flask) -> None:
     def http_error(error: HTTPException) -> Any:
         if error.code is None or error.code < 400:
             return error
+        if isinstance(error, CSRFError) and (led := answer_forged()) is not None:
+            return led
         if wants_json():
             return {"message": presentation.explain(error)}, error.code
         return render_template("portal/error.html", code=error.code, message=presentation.explain(error)), error.code

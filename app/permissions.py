@@ -27,6 +27,9 @@ Verbs = tuple[str, ...]
 TABLE: dict[str, dict[str, Verbs]] = {
     "Home": {ADMIN: ("show",), AUTHORITY: ("show",), INSTITUTION: ("show",), ENTERPRISE: ("show",)},
     "PasswordView": {ADMIN: ("edit",), AUTHORITY: ("edit",), INSTITUTION: ("edit",), ENTERPRISE: ("edit",)},
+    # 安全设置: one's own sign-ins; `edit` is the second factor
+    "SafetyView": {ADMIN: ("show", "end", "edit"), AUTHORITY: ("show", "end", "edit"),
+                   INSTITUTION: ("show", "end"), ENTERPRISE: ("show", "end")},
     "FileView": {ADMIN: ("show",), AUTHORITY: ("show",), INSTITUTION: ("show",), ENTERPRISE: ("show",)},
     "JobView": {ADMIN: ("show", "again"), AUTHORITY: ("show", "again"), INSTITUTION: ("show", "again"), ENTERPRISE: ("show", "again")},
     # 企业基本信息, for the enterprise itself

@@ -36,6 +36,7 @@ from models import (
     PlanEnterprise,
     Region,
     ScoreReport,
+    SignIn,
     Sitting,
     SkillLevel,
     StoredFile,
@@ -187,6 +188,10 @@ def _account(actor: Actor) -> Clause:
     return or_(own, Account.institution_id.in_(select(Institution.id).where(_institution(actor))))
 
 
+def _sign_in(actor: Actor) -> Clause:
+    return SignIn.account_id == actor.user_id
+
+
 def _everyone(_actor: Actor) -> Clause:
     return true()
 
@@ -199,7 +204,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order, Payment: _payment, Invoice: _invoice,
     ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
-    StoredFile: _stored_file, Job: _job, Account: _account, AuditEvent: _nobody,
+    StoredFile: _stored_file, Job: _job, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
     Education: _everyone, Parameter: _everyone,
 }

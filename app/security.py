@@ -21,11 +21,15 @@ from flask_login import current_user
 from sqlalchemy import select, union, update
 from sqlalchemy.orm import joinedload
 
+from app import clock
 from app.actors import VISITOR, Actor
 from app.extensions import db
+from app.operations.sign_ins import lift_lock
 from models import Account
 
 SESSION_VERSION = "account_version"
+# The second in which the person last did something.
+SEEN = "seen"
 
 
 # Screens of FAB that the portal has its own of, or that would go around them (a token API past the three tabs).
@@ -38,12 +42,17 @@ class PortalSecurity(SecurityManager):
     """FAB's security manager, asking the database once a request and honouring ended sessions."""
 
     def load_user(self, pk: int) -> Any:
-        """The signed-in user, unless the account's sessions were ended since (a changed or reset password)."""
+        """The signed-in user, unless the account's sessions were ended since (a changed or reset password) or the person has done
+        nothing for too long. `g.ended` then says which."""
         user = super().load_user(pk)
         if user is None:
             return None
         account = db.session.get(Account, user.id)
         if account is not None and session.get(SESSION_VERSION) != account.session_version:
+            g.ended = "elsewhere"
+            return None
+        if this_second() - session.get(SEEN, 0) >= current_app.extensions["settings"].idle_minutes * 60:
+            g.ended, g.ended_party = "idle", account.party if account is not None else None
             return None
         return user
 
@@ -52,6 +61,9 @@ class PortalSecurity(SecurityManager):
         super().reset_password(userid, password)
         db.session.execute(update(Account).where(Account.user_id == userid).values(
             session_version=Account.session_version + 1, must_change_password=True))
+        account = db.session.get(Account, userid, populate_existing=True)
+        if account is not None:
+            lift_lock(account, address=request.remote_addr or "" if has_request_context() else "")
         db.session.commit()
 
     def has_access(self, permission_name: str, view_name: str) -> bool:
@@ -82,6 +94,11 @@ class PortalSecurity(SecurityManager):
             statement = statement.join(Role, assoc_permissionview_role.c.role_id == Role.id).where(
                 Role.name == self.auth_role_public)
         return {(permission, view) for permission, view in db.session.execute(statement)}
+
+
+def this_second() -> int:
+    """The present moment as a session keeps it."""
+    return int(clock.now().timestamp())
 
 
 def actor_of(account: Account, address: str = "") -> Actor:

@@ -14,10 +14,12 @@ from models.parties import Authority, Enterprise, Institution, Teacher
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
 from models.reviews import ReviewEvent
 from models.rosters import Enrolment, ImportBatch, PhotoUpload
+from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
     "Account", "AuditEvent", "Authority", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
     "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
-    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "Region", "RegistrationDraft", "ReviewEvent",
-    "ScoreReport", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "Teacher", "Timer", "Title", "TrainingPlan",
+    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft",
+    "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "Teacher", "Timer",
+    "Title", "TrainingPlan",
 ]

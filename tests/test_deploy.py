@@ -45,3 +45,21 @@ def test_each_part_has_a_unit_that_runs_it(part: str) -> None:
     unit = (DEPLOY / f"portal-{part}.service").read_text(encoding="utf-8")
     assert f"ExecStart=/opt/portal/.venv/bin/python run.py {part}\n" in unit
     assert "KillMode=mixed" in unit, "a worker's job may end before it is killed"
+
+
+def test_the_web_server_listens_on_this_machine_alone_until_told_otherwise() -> None:
+    from workers.web import Web
+
+    drawn = base64.b64encode(os.urandom(32)).decode()
+    filled = {name: value or (f"https://{name.lower()}.example" if name.endswith(("URL", "ENDPOINT")) else drawn)
+              for name, value in example().items() if name != "BIND"}
+    for given, address in (({}, ("127.0.0.1", 8080)), ({"BIND": "0.0.0.0"}, ("0.0.0.0", 8080)), ({"BIND": "::"}, ("::", 8080))):
+        assert Web(load(filled | given)).cfg.address == [address]
+
+
+@pytest.mark.parametrize("name, value", [
+    ("IDLE_MINUTES", "0"), ("SIGN_IN_FAILURES", "0"), ("SIGN_IN_ADDRESS_FAILURES", "0"), ("SECOND_FACTOR", "perhaps"),
+])
+def test_a_setting_that_would_let_nobody_in_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load(example() | {name: value})

@@ -29,6 +29,7 @@ from views import (
     plans,
     records,
     registration,
+    safety,
     scores,
 )
 
@@ -67,7 +68,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 )
 
 PLAIN: tuple[Any, ...] = (
-    accounts.PasswordView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
+    accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
     captcha.CaptchaView, plan_typing.PlanTypingView,
 )

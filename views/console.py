@@ -35,6 +35,7 @@ from models import (
     Title,
 )
 from views.base import PortalView, page
+from views.doorstep import ask_to_sign_in
 
 
 class ConsoleView(PortalView):
@@ -58,7 +59,7 @@ class _Guarded:
 
     def inaccessible_callback(self, name: str, **kwargs: Any) -> Any:
         if not current_user.is_authenticated:
-            return redirect(url_for("LoginView.login", next=url_for("console.index")))
+            return ask_to_sign_in()
         return abort(403)
 
 

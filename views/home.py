@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import redirect, url_for
+from flask import url_for
 from flask_appbuilder import IndexView, expose
-from flask_login import current_user
 
 from app.operations.waiting import blocked, waiting_for
 from app.security import current_actor
@@ -17,8 +16,6 @@ class Home(IndexView):
 
     @expose("/")
     def index(self) -> Any:
-        if not current_user.is_authenticated:
-            return redirect(url_for("LoginView.login"))
         actor = current_actor()
         tasks = [(url_for(task.endpoint, **task.arguments), task.count, task.label) for task in waiting_for(actor)]
         return self.render_template("portal/home.html", actor=actor, tasks=tasks, blocked=blocked(actor))

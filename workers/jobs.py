@@ -9,7 +9,7 @@ from app import jobs
 from app.errors import PortalError
 from app.extensions import db
 from app.gateways.errors import GatewayError
-from app.operations import captchas, certificates, drafts, form_drafts, invoices, orders, passwords, rosters, scores
+from app.operations import captchas, certificates, drafts, form_drafts, invoices, orders, passwords, rosters, scores, sign_ins
 
 Report = Callable[[int, int], None]
 log = logging.getLogger("portal.jobs")
@@ -29,6 +29,7 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
     "pull_scores": scores.run_pull,
     "issue_certificates": certificates.run_issue,
     "push_certificates": certificates.run_push,
+    "forget_sign_ins": sign_ins.run_forgetting,
 }
 
 

@@ -11,4 +11,5 @@ TIMETABLE: dict[str, timedelta] = {
     "forget_form_drafts": timedelta(hours=24),
     "forget_captchas": timedelta(hours=1),
     "reconcile_seats": timedelta(hours=24),
+    "forget_sign_ins": timedelta(hours=24),
 }

@@ -20,7 +20,7 @@ class Web(BaseApplication):
 
     def load_config(self) -> None:
         values: dict[str, Any] = {
-            "bind": f"{self._settings.bind_host}:{self._settings.port}",
+            "bind": f"[{self._settings.bind}]:{self._settings.port}",
             "workers": self._settings.web_workers, "threads": self._settings.web_threads, "worker_class": "gthread",
             "timeout": 120, "graceful_timeout": 5, "keepalive": 15, "loglevel": "warning", "proc_name": "portal-web",
             "max_requests": 20_000, "max_requests_jitter": 2_000,

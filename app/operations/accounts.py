@@ -1,41 +1,22 @@
-"""Accounts: signing in under the right party, and passwords."""
+"""Accounts: passwords, and which sessions of a person go on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 from flask import current_app
 from flask_appbuilder.security.sqla.models import User
 from flask_babel import gettext as _
 from sqlalchemy import select
-from werkzeug.security import check_password_hash, generate_password_hash
+from werkzeug.security import generate_password_hash
 
 from app import audit
 from app.actors import Actor
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.extensions import db, transaction
 from app.operations.checks import Findings
+from app.operations.sign_ins import Origin, attempt_on, password_is
 from models import Account
-
-# Administrators have no tab of their own; they are the authority's colleagues and sign in there.
-TABS = {"authority": ("authority", "administrator"), "institution": ("institution",), "enterprise": ("enterprise",)}
-
-
-def sign_in(party: str, username: str, password: str, *, check: Callable[[str, str], Any]) -> Account | None:
-    """The account of these credentials, if it belongs to the chosen party (X1); else None, without a reason.
-
-    `check` is the security manager's own test of name and password; it spends the same time on an unknown name.
-    """
-    name = username.strip()
-    user = check(name.upper() if party == "enterprise" else name, password)
-    if user is None:
-        return None
-    account = db.session.get(Account, user.id)
-    if account is None or account.party not in TABS.get(party, ()):
-        return None
-    return account
 
 
 def check_new_password(password: str, field: str = "new") -> None:
@@ -52,15 +33,29 @@ def hashed(password: str) -> str:
     return generate_password_hash(password, current_app.config["FAB_PASSWORD_HASH_METHOD"])
 
 
-def change_password(user_id: int, current: str, new: str, again: str, *, actor: Actor) -> int:
-    """Set one's own new password and end every other session (X3). Returns the new session version.
+def end_other_sessions(account: Account) -> int:
+    """Within the current transaction, end every session of an account. Answers the version with which this one goes on."""
+    db.session.refresh(account, with_for_update={"of": Account})
+    account.session_version += 1
+    return account.session_version
 
-    Raises `InvalidFields`.
-    """
-    user = db.session.get_one(User, user_id)
+
+def sign_out_elsewhere(account: Account, *, actor: Actor) -> int:
+    """End the person's sessions on every other device. Answers the new session version."""
+    with transaction():
+        version = end_other_sessions(account)
+        audit.record(actor, "sign_out_elsewhere", "account", {"user_id": account.user_id})
+    return version
+
+
+def change_password(account: Account, current: str, new: str, again: str, *, actor: Actor, origin: Origin) -> int:
+    """Set one's own new password and end every other session (X3). Answers the new session version. A wrong current password
+    counts towards the lock: an open screen is no place to guess at. Raises `InvalidFields`."""
+    stored = db.session.scalar(select(User.password).where(User.id == account.user_id))
+    right = password_is(stored, current)
     found = Findings()
-    if not check_password_hash(user.password, current):
-        found.add("current", _("当前密码不正确。"))
+    if not right:
+        found.add("current", _wrong_password(account, origin))
     elif new == current:
         found.add("new", _("新密码不能与当前密码相同。"))
     found.tried(lambda: check_new_password(new))
@@ -69,9 +64,22 @@ def change_password(user_id: int, current: str, new: str, again: str, *, actor: 
     found.settle()
     secret = hashed(new)
     with transaction() as session:
-        account = session.scalars(select(Account).where(Account.user_id == user_id).with_for_update()).one()
+        attempt = attempt_on(account, origin)
+        attempt.take_turn()
+        version = end_other_sessions(account)
+        user = session.get_one(User, account.user_id, populate_existing=True)
+        if attempt.locked or user.password != stored:
+            raise Conflict(_("密码暂时不能修改。请在 15 分钟后再试。"))
         user.password = secret
         account.must_change_password = False
-        account.session_version += 1
-        audit.record(actor, "change_password", "account", {"user_id": user_id})
-    return account.session_version
+        audit.record(actor, "change_password", "account", {"user_id": account.user_id})
+    return version
+
+
+def _wrong_password(account: Account, origin: Origin) -> str:
+    with transaction():
+        attempt = attempt_on(account, origin)
+        attempt.take_turn()
+        locked = attempt.locked
+        attempt.record("locked" if locked else "wrong")
+    return _("失败次数过多。请在 15 分钟后再试。") if locked else _("当前密码不正确。")

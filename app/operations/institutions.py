@@ -19,6 +19,7 @@ from app.extensions import db, let_go, transaction
 from app.operations.accounts import hashed
 from app.operations.checks import Findings, checked_photo, checked_uscc
 from app.operations.phone_codes import checked_phone
+from app.operations.sign_ins import lift_lock
 from app.permissions import INSTITUTION
 from models import Account, Institution, StoredFile, Teacher
 
@@ -109,6 +110,7 @@ def reset_password(row: Institution, *, actor: Actor) -> str:
         session.execute(update(User).where(User.id == account.user_id).values(password=secret, fail_login_count=0))
         account.must_change_password = True
         account.session_version = Account.session_version + 1
+        lift_lock(account, address=actor.address)
         audit.record(actor, "reset_password", row)
     return password
 

@@ -15,7 +15,8 @@ from app.extensions import db, transaction
 from app.operations import captchas
 from app.operations.accounts import check_new_password, hashed
 from app.operations.checks import Findings, checked_uscc
-from app.operations.phone_codes import checked_phone, deliver, new_code, refuse_haste, use_code
+from app.operations.phone_codes import checked_phone, deliver, give_back, new_code, refuse_haste, use_code
+from app.operations.sign_ins import lift_lock, password_is
 from app.security import actor_of
 from models import Account, Enterprise, PhoneCode
 
@@ -54,8 +55,8 @@ def run_send_code(code_id: int, _report: Callable[[int, int], None]) -> None:
 
 
 def reset_password(uscc: str, phone: str, code: str, new: str, again: str, *, address: str = "") -> None:
-    """Set a new password and end all sessions. Raises `InvalidFields` or `Invalid` at the field that is wrong; a wrong
-    enterprise, phone or code all read the same."""
+    """Set a new password, end all sessions and lift a lock of the sign-in. Raises `InvalidFields` or `Invalid` at the field
+    that is wrong; a wrong enterprise, phone or code all read the same."""
     found = Findings()
     wanted, number = found.tried(lambda: checked_uscc(uscc)), found.tried(lambda: checked_phone(phone))
     found.tried(lambda: check_new_password(new))
@@ -65,11 +66,16 @@ def reset_password(uscc: str, phone: str, code: str, new: str, again: str, *, ad
     account = _account(wanted or "", number or "")
     if account is None:
         raise Invalid(_("验证码不正确或已过期，请核对或重新获取。"), "code")
-    use_code(number or "", "reset", code)
+    used = use_code(number or "", "reset", code)
+    # Only who has proved the phone learns that this is the present password; the code is not spent on that.
+    if password_is(db.session.scalar(select(User.password).where(User.id == account.user_id)), new):
+        give_back(used)
+        raise Invalid(_("新密码不能与当前密码相同。"), "new")
     secret = hashed(new)
     with transaction() as session:
         session.execute(update(User).where(User.id == account.user_id).values(password=secret, fail_login_count=0))
         session.execute(update(Account).where(Account.user_id == account.user_id)
                         .values(session_version=Account.session_version + 1, must_change_password=False)
                         .execution_options(synchronize_session=False))
+        lift_lock(account, address=address)
         audit.record(actor_of(account, address), "reset_password", "account", {"user_id": account.user_id})

@@ -89,8 +89,8 @@ def send_code(phone: str, purpose: str, captcha: tuple[str, str] | None = None) 
         raise PortalError(_("短信暂时发不出去，请稍后再试。")) from None
 
 
-def use_code(phone: str, purpose: str, code: str, field: str = "code") -> None:
-    """Accept the newest code of this number and purpose, once, or raise `Invalid`. Each wrong try counts and is
+def use_code(phone: str, purpose: str, code: str, field: str = "code") -> PhoneCode:
+    """Accept the newest code of this number and purpose, once, or raise `Invalid`. Answers its row. Each wrong try counts and is
     committed at once, whatever becomes of the caller's work; five end the code. Not inside `transaction()`."""
     number, at = checked_phone(phone), clock.now()
     with transaction() as session:
@@ -105,5 +105,12 @@ def use_code(phone: str, purpose: str, code: str, field: str = "code") -> None:
                 row.used_at = at
             else:
                 row.tries += 1
-    if not right:
+    if row is None or not right:
         raise Invalid(_("验证码不正确或已过期，请核对或重新获取。"), field)
+    return row
+
+
+def give_back(row: PhoneCode) -> None:
+    """Let a code that was right be used again: what it was used for did not come about."""
+    with transaction():
+        row.used_at = None

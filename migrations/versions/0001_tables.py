@@ -640,6 +640,44 @@ def upgrade():
     with op.batch_alter_table('plan_occupation', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_plan_occupation_plan_id'), ['plan_id'], unique=False)
 
+    op.create_table('recovery_code',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('digest', sa.LargeBinary(length=16), nullable=False),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['account.user_id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('recovery_code', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_recovery_code_account_id'), ['account_id'], unique=False)
+
+    op.create_table('second_factor',
+    sa.Column('account_id', sa.Integer(), nullable=False),
+    sa.Column('secret', sa.LargeBinary(), nullable=False),
+    sa.Column('confirmed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('last_step', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.user_id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('account_id')
+    )
+    op.create_table('sign_in',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('account_id', sa.Integer(), nullable=True),
+    sa.Column('subject', sa.LargeBinary(length=16), nullable=False),
+    sa.Column('username', sa.String(length=64), nullable=False),
+    sa.Column('party', sa.String(length=20), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('address', sa.String(length=45), nullable=False),
+    sa.Column('network', sa.String(length=45), nullable=False),
+    sa.Column('browser', sa.String(length=60), nullable=False),
+    sa.Column('outcome', sa.String(length=20), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.user_id'], ondelete='SET NULL'),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('sign_in', schema=None) as batch_op:
+        batch_op.create_index('sign_in_account', ['account_id', 'at'], unique=False)
+        batch_op.create_index('sign_in_network', ['network', 'at'], unique=False)
+        batch_op.create_index('sign_in_subject', ['subject', 'at'], unique=False)
+
     op.create_table('exam_room',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('exam_plan_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -981,6 +1019,17 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_exam_room_exam_plan_id'))
 
     op.drop_table('exam_room')
+    with op.batch_alter_table('sign_in', schema=None) as batch_op:
+        batch_op.drop_index('sign_in_subject')
+        batch_op.drop_index('sign_in_network')
+        batch_op.drop_index('sign_in_account')
+
+    op.drop_table('sign_in')
+    op.drop_table('second_factor')
+    with op.batch_alter_table('recovery_code', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_recovery_code_account_id'))
+
+    op.drop_table('recovery_code')
     with op.batch_alter_table('plan_occupation', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_plan_occupation_plan_id'))
 
