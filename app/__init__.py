@@ -81,6 +81,12 @@ def _add_views(app: Flask) -> None:
     app.before_request(doorstep)
 
 
+def _said_path() -> str:
+    """The path for the log. One that holds a secret is said by its rule."""
+    secret = request.url_rule is not None and "token" in (request.view_args or {})
+    return request.url_rule.rule if secret and request.url_rule else request.path
+
+
 def _add_answers(app: Flask) -> None:
     from app import presentation
     from views.base import answer_error, wants_json
@@ -105,7 +111,7 @@ def _add_answers(app: Flask) -> None:
         if app.testing:
             raise error
         db.session.rollback()
-        logging.getLogger("portal").exception("%s %s", request.method, request.path)
+        logging.getLogger("portal").exception("%s %s", request.method, _said_path())
         if wants_json():
             return {"message": presentation.explain(None)}, 500
         return render_template("portal/error.html", code=500, message=presentation.explain(None)), 500

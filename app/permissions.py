@@ -45,6 +45,9 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "PlanView": {INSTITUTION: ("list", "show", "add", "edit", "submit")},
     # 培训计划审核, for the authority
     "PlanReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "review")},
+    # 日程, with the person's own private address of it
+    "CalendarView": {ADMIN: ("show", "subscribe"), AUTHORITY: ("show", "subscribe"), INSTITUTION: ("show", "subscribe"),
+                     ENTERPRISE: ("show", "subscribe")},
     # 审核记录 of any subject that the person may see
     "RecordView": {ADMIN: ("show",), AUTHORITY: ("show",), INSTITUTION: ("show",), ENTERPRISE: ("show",)},
     # 报名: open plans, workbook, photos

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from app import clock
 from app.identifiers import mask_id_number, mask_name, mask_phone
 from app.workflow import REVIEW, REVIEW_LABELS, REVIEW_TONES
+from models import TrainingPlan
 
 
 def moment(value: datetime | None, empty: str = "—") -> str:
@@ -57,6 +58,36 @@ def step_label(name: str) -> Any:
     return REVIEW[name].label
 
 
+def window_words(plan: TrainingPlan) -> tuple[str, str]:
+    """Where the enrolment window of an approved plan stands at this second, with its tone: 3 天后开放, 今天 17:00 截止, 已截止.
+    It opens and closes by the clock alone (J4); the words follow `enrolling` and `enrolment_ended`."""
+    if plan.enrolment_ended:
+        return _("已截止"), "neutral"
+    if not plan.enrolling:
+        return _coming(plan.enrolment_opens_at, (_("今天 %(time)s 开放"), _("明天 %(time)s 开放"), _("%(n)s 天后开放"))), "neutral"
+    if not plan.seats_left:
+        return _("名额已满"), "warn"
+    closing = _coming(plan.enrolment_closes_at, (_("今天 %(time)s 截止"), _("明天 %(time)s 截止"), _("%(n)s 天后截止")))
+    return closing, "warn" if _days_until(plan.enrolment_closes_at) <= 1 else "info"
+
+
+def _days_until(at: datetime) -> int:
+    return (clock.shanghai_day(at) - clock.shanghai_day()).days
+
+
+def _coming(at: datetime, words: tuple[str, str, str]) -> str:
+    """One of the three, by the Shanghai days until then."""
+    days = _days_until(at)
+    return words[min(days, 2)] % {"time": f"{at.astimezone(clock.SHANGHAI):%H:%M}", "n": days}
+
+
+def seat_words(plan: TrainingPlan) -> str:
+    """剩余 12 / 60 个名额."""
+    if not plan.seats_left:
+        return _("%(total)s 个名额已满", total=plan.seats)
+    return _("剩余 %(left)s / %(total)s 个名额", left=plan.seats_left, total=plan.seats)
+
+
 def explain(error: HTTPException | None) -> str:
     """What happened and what to do, for an HTTP error."""
     code = error.code if error is not None else 500
@@ -75,5 +106,6 @@ def init_app(app: Flask) -> None:
     """Make the filters known to every template."""
     app.jinja_env.filters.update(
         moment=moment, day=day, yuan=yuan, points=points, iso=iso, review_label=review_label, review_tone=review_tone,
-        step_label=step_label, mask_id_number=mask_id_number, mask_phone=mask_phone, mask_name=mask_name)
+        step_label=step_label, mask_id_number=mask_id_number, mask_phone=mask_phone, mask_name=mask_name,
+        window_words=window_words, seat_words=seat_words)
     app.jinja_env.globals.update(now=clock.now, Markup=Markup)

@@ -56,6 +56,13 @@ def _own_authorities(actor: Actor) -> Any:
         or_(Authority.id == actor.authority_id, Authority.parent_id == actor.authority_id, Authority.parent_id.in_(below)))
 
 
+def authorities(actor: Actor) -> Clause:
+    """The authorities whose subjects this person looks after: every one for who sees all, none for the other parties."""
+    if actor.sees_all:
+        return true()
+    return Authority.id.in_(_own_authorities(actor)) if actor.is_authority else false()
+
+
 def _by_authority(model: Any, actor: Actor) -> Clause:
     return model.authority_id.in_(_own_authorities(actor))
 

@@ -1,6 +1,6 @@
 """What the portal remembers: tables and pure predicates, one module per aggregate."""
 
-from models.accounts import Account, PhoneCode
+from models.accounts import Account, CalendarFeed, PhoneCode
 from models.audit import AuditEvent
 from models.certificates import Certificate, CertificateCounter
 from models.dictionaries import Education, Occupation, Parameter, Region, SkillLevel, Title
@@ -17,7 +17,7 @@ from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
-    "Account", "AuditEvent", "Authority", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
+    "Account", "AuditEvent", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
     "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
     "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft",
     "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "Teacher", "Timer",

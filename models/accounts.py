@@ -46,6 +46,18 @@ class Account(Model):
         return str(party) if party else ""
 
 
+class CalendarFeed(Model):
+    """The private address of a person's calendar. The address itself is not kept, only its keyed digest, so nobody can read it
+    here. It lives as long as the person's sessions would: `session_version` is the account's of the day it was made."""
+
+    __tablename__ = "calendar_feed"
+    user_id: Mapped[int] = mapped_column(ForeignKey("account.user_id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(16), unique=True)
+    session_version: Mapped[int]
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    account: Mapped[Account] = relationship()
+
+
 class PhoneCode(Model):
     """One code sent to one number for one purpose. Kept only as a keyed digest; valid once, for minutes, for few tries."""
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from flask_appbuilder import Model
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.dictionaries import Occupation
@@ -25,6 +25,7 @@ class ExamPlan(Reviewed, Model):
         *review_constraints("exam_plan"),
         CheckConstraint("ends_at > starts_at", name="exam_plan_times"),
         CheckConstraint("online_confirmed_at IS NULL OR review_state = 'approved'", name="exam_plan_online"),
+        Index("exam_plan_calendar", "starts_at"),
     )
     review_kind = "exam_plan"
 

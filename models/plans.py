@@ -90,7 +90,10 @@ class PlanDay(Model):
     """One day of teaching (I8, I11)."""
 
     __tablename__ = "plan_day"
-    __table_args__ = (CheckConstraint("session IN ('all','morning','afternoon','evening')", name="plan_day_session"),)
+    __table_args__ = (
+        CheckConstraint("session IN ('all','morning','afternoon','evening')", name="plan_day_session"),
+        Index("plan_day_calendar", "day", "plan_id"),
+    )
     id: Mapped[Id]
     plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id", ondelete="CASCADE"), index=True)
     day: Mapped[date]

@@ -63,7 +63,8 @@ def test_the_table_names_exactly_what_the_views_have(app: Any) -> None:
 
 def test_every_view_of_the_portal_is_in_the_table_or_public(app: Any) -> None:
     """The console is the operator's, who has everything that is not in the table."""
-    public = {"CaptchaView", "ConsoleView", "RegistrationView", "ResetView", "CertificateLookup", "AlipayView", "LoginView", "HealthView"}
+    public = {"CaptchaView", "ConsoleView", "RegistrationView", "ResetView", "CertificateLookup", "AlipayView", "LoginView",
+              "HealthView", "CalendarFeedView"}
     ours = {type(each).__name__ for each in app.appbuilder.baseviews if type(each).__module__.startswith("views.")}
     assert ours - set(permissions.TABLE) - public == set()
 
@@ -108,10 +109,10 @@ def test_the_screens_of_roles_and_users_are_the_administrators(app: Any, login: 
 
 
 def test_the_administrator_acts_for_no_party(app: Any, login: Any) -> None:
-    """What is one's own (a job, the safety of one's account) is the administrator's too."""
+    """What is one's own (a job, the safety of one's account, the address of one's calendar) is the administrator's too."""
     client = login("admin")
     for rule, view, _verb, methods in portal_routes(app):
-        if "POST" in methods and "GET" not in methods and view not in ("JobView", "SafetyView"):
+        if "POST" in methods and "GET" not in methods and view not in ("JobView", "SafetyView", "CalendarView"):
             assert client.post(_fill(rule)).status_code in (403, 404), rule
 
 

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from views import (
     accounts,
+    calendar,
     captcha,
     certificates,
     classes,
@@ -44,6 +45,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (classes.ClassView, _l("开班与考勤"), "class"),
         (exams.ExamView, _l("考核计划"), "exam"),
         (scores.ScoreView, _l("成绩报审"), "score"),
+        (calendar.CalendarView, _l("日程"), "calendar"),
     )),
     ("Orders", _l("报名与订单"), "cart", (
         (enrol.EnrolView, _l("报名"), "people"),
@@ -70,7 +72,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
-    captcha.CaptchaView, plan_typing.PlanTypingView,
+    calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView,
 )
 
 

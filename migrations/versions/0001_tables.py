@@ -537,6 +537,15 @@ def upgrade():
         batch_op.create_index(batch_op.f('ix_training_plan_review_state'), ['review_state'], unique=False)
         batch_op.create_index('training_plan_listing', ['authority_id', 'review_state', 'id'], unique=False)
 
+    op.create_table('calendar_feed',
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('digest', sa.LargeBinary(length=16), nullable=False),
+    sa.Column('session_version', sa.Integer(), nullable=False),
+    sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['user_id'], ['account.user_id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('user_id'),
+    sa.UniqueConstraint('digest')
+    )
     op.create_table('exam_plan',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('number', sa.String(length=32), nullable=False),
@@ -572,6 +581,7 @@ def upgrade():
     sa.UniqueConstraint('number')
     )
     with op.batch_alter_table('exam_plan', schema=None) as batch_op:
+        batch_op.create_index('exam_plan_calendar', ['starts_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_exam_plan_authority_id'), ['authority_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_exam_plan_institution_id'), ['institution_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_exam_plan_plan_id'), ['plan_id'], unique=False)
@@ -614,6 +624,7 @@ def upgrade():
     )
     with op.batch_alter_table('plan_day', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_plan_day_plan_id'), ['plan_id'], unique=False)
+        batch_op.create_index('plan_day_calendar', ['day', 'plan_id'], unique=False)
 
     op.create_table('plan_enterprise',
     sa.Column('plan_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -1039,6 +1050,7 @@ def downgrade():
 
     op.drop_table('plan_enterprise')
     with op.batch_alter_table('plan_day', schema=None) as batch_op:
+        batch_op.drop_index('plan_day_calendar')
         batch_op.drop_index(batch_op.f('ix_plan_day_plan_id'))
 
     op.drop_table('plan_day')
@@ -1052,8 +1064,10 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_exam_plan_plan_id'))
         batch_op.drop_index(batch_op.f('ix_exam_plan_institution_id'))
         batch_op.drop_index(batch_op.f('ix_exam_plan_authority_id'))
+        batch_op.drop_index('exam_plan_calendar')
 
     op.drop_table('exam_plan')
+    op.drop_table('calendar_feed')
     with op.batch_alter_table('training_plan', schema=None) as batch_op:
         batch_op.drop_index('training_plan_listing')
         batch_op.drop_index(batch_op.f('ix_training_plan_review_state'))

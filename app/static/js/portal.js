@@ -67,8 +67,20 @@
     }
   });
 
+  /* A text to the clipboard; where that is not allowed (no HTTPS) it is selected, to be copied by hand */
+  const copy = async (button) => {
+    const place = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(place.textContent.trim());
+      say(button.dataset.copied, "ok");
+    } catch {
+      window.getSelection().selectAllChildren(place);
+      if (document.execCommand("copy")) say(button.dataset.copied, "ok");
+    }
+  };
+
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-dismiss], [data-dialog], [data-close], [data-back]");
+    const target = event.target.closest("[data-dismiss], [data-dialog], [data-close], [data-back], [data-copy]");
     if (!target) {
       if (event.target.matches("dialog[open]")) event.target.close();
       return;
@@ -77,6 +89,7 @@
     if (target.matches("[data-dialog]")) document.getElementById(target.dataset.dialog).showModal();
     if (target.matches("[data-close]")) target.closest("dialog").close();
     if (target.matches("[data-back]")) window.history.back();
+    if (target.matches("[data-copy]")) copy(target);
   });
 
   /* A question in a dialog of ours; the act goes on when it is answered with yes */
