@@ -72,6 +72,12 @@ class PortalSecurity(SecurityManager):
     def get_user_menu_access(self, menu_names: list[str] | None = None) -> set[str]:
         return {view for permission, view in self._granted() if permission == "menu_access"}
 
+    def allows(self, user_id: int, permission_name: str, view_name: str) -> bool:
+        """The same question of a person who has not signed in, for what answers without a session."""
+        statement = self._pairs().where(assoc_permissionview_role.c.role_id.in_(self._roles_of(user_id)),
+                                        Permission.name == permission_name, ViewMenu.name == view_name)
+        return db.session.execute(statement).first() is not None
+
     def _granted(self) -> set[tuple[str, str]]:
         if not hasattr(g, "granted"):
             g.granted = self._read_granted()
@@ -79,21 +85,30 @@ class PortalSecurity(SecurityManager):
         return granted
 
     def _read_granted(self) -> set[tuple[str, str]]:
-        statement = (select(Permission.name, ViewMenu.name).select_from(PermissionView)
-                     .join(Permission, PermissionView.permission_id == Permission.id)
-                     .join(ViewMenu, PermissionView.view_menu_id == ViewMenu.id)
-                     .join(assoc_permissionview_role, assoc_permissionview_role.c.permission_view_id == PermissionView.id))
+        statement = self._pairs()
         if current_user.is_authenticated:
-            roles = union(
-                select(assoc_user_role.c.role_id).where(assoc_user_role.c.user_id == current_user.id),
-                select(assoc_group_role.c.role_id)
-                .join(assoc_user_group, assoc_user_group.c.group_id == assoc_group_role.c.group_id)
-                .where(assoc_user_group.c.user_id == current_user.id))
-            statement = statement.where(assoc_permissionview_role.c.role_id.in_(roles))
+            statement = statement.where(assoc_permissionview_role.c.role_id.in_(self._roles_of(current_user.id)))
         else:
             statement = statement.join(Role, assoc_permissionview_role.c.role_id == Role.id).where(
                 Role.name == self.auth_role_public)
         return {(permission, view) for permission, view in db.session.execute(statement)}
+
+    @staticmethod
+    def _pairs() -> Any:
+        """(permission, view) of every role."""
+        return (select(Permission.name, ViewMenu.name).select_from(PermissionView)
+                .join(Permission, PermissionView.permission_id == Permission.id)
+                .join(ViewMenu, PermissionView.view_menu_id == ViewMenu.id)
+                .join(assoc_permissionview_role, assoc_permissionview_role.c.permission_view_id == PermissionView.id))
+
+    @staticmethod
+    def _roles_of(user_id: int) -> Any:
+        """The ids of the roles a person has, by themselves or by a group."""
+        return union(
+            select(assoc_user_role.c.role_id).where(assoc_user_role.c.user_id == user_id),
+            select(assoc_group_role.c.role_id)
+            .join(assoc_user_group, assoc_user_group.c.group_id == assoc_group_role.c.group_id)
+            .where(assoc_user_group.c.user_id == user_id))
 
 
 def this_second() -> int:

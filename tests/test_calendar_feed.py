@@ -190,6 +190,10 @@ def test_an_address_dies_with_the_account_and_with_its_sessions(login: Any, make
     with transaction() as session:  # as FAB's own screen of users does it
         session.execute(update(User).where(User.username == "hangzhou").values(active=False))
     assert client.get(address).status_code == 404
+    address = subscribe(login("ningbo"))
+    with transaction() as session:
+        session.scalars(select(User).where(User.username == "ningbo")).one().roles = []
+    assert client.get(address).status_code == 404, "who may no longer open the calendar is told nothing of it"
 
 
 def test_a_wrong_address_is_not_found_with_one_statement_whatever_is_wrong(login: Any, client: Any) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.extensions import db
+from app.presentation import window_words
 from models import Certificate, ExamPlan, ScoreReport, Sitting, TrainingPlan
 
 REACHED = {"draft": 0, "rejected": 0, "submitted": 1, "accepted": 2, "approved": 3}
@@ -47,8 +48,7 @@ def _note(plan: TrainingPlan, index: int) -> str:
     """A word under a step: when the enrolment is, how many seats are left."""
     if index == 4 and plan.review_state == "approved" and not plan.enrolment_ended:
         if clock.now() < plan.enrolment_opens_at:
-            days = (clock.shanghai_day(plan.enrolment_opens_at) - clock.shanghai_day()).days
-            return _("%(n)s 天后开始", n=days) if days else _("今天开始")
+            return window_words(plan)[0]
         return _("剩 %(left)s/%(seats)s", left=plan.seats_left, seats=plan.seats)
     return ""
 

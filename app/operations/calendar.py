@@ -21,7 +21,7 @@ from models import Authority, Enrolment, ExamPlan, Institution, PlanDay, Region,
 from models.types import UtcDateTime
 
 # What a feed holds of a person's calendar, and at most how many entries of each kind.
-FEED_PAST, FEED_AHEAD, FEED_MOST = timedelta(days=30), timedelta(days=180), 2000
+FEED_PAST, FEED_AHEAD, FEED_MOST = timedelta(days=30), timedelta(days=180), 1000
 # Hours that stand for a session whose plan names only the part of the day.
 HOURS = {"morning": (9, 12), "afternoon": (14, 17), "evening": (19, 21)}
 _IN_ORDER = case({"all": 0, "morning": 1, "afternoon": 2, "evening": 3}, value=PlanDay.session)
