@@ -19,15 +19,14 @@ from app.documents import ics
 from app.extensions import limiter
 from app.operations import calendar, feeds
 from app.operations.calendar import Day, Entry, Narrowing
+from app.operations.plan_checks import SESSIONS
 from app.presentation import review_label
 from config import VERSION
 from views.base import PortalView, page, public_page, said
-from views.plan_form import SESSIONS
 
 # Of a busy day: how many a cell of the month shows, and how many the week lists.
 IN_CELL, IN_LIST = 3, 200
 WEEKDAYS = (_l("周一"), _l("周二"), _l("周三"), _l("周四"), _l("周五"), _l("周六"), _l("周日"))
-SESSION_WORDS = dict(SESSIONS)
 # Readers ask every few hours, but many people may share one address of the network.
 ASKED = limiter.limit("60 per minute; 3000 per day")
 
@@ -103,7 +102,7 @@ def _address(entry: Entry, actor: Actor, *, full: bool = False) -> str:
 def _time(entry: Entry) -> str:
     """上午, or 09:30–11:30; of an exam over several days what of it is on this day."""
     if entry.starts_at is None or entry.ends_at is None:
-        return str(SESSION_WORDS[entry.session])
+        return str(SESSIONS[entry.session])
     starts, ends = (moment.astimezone(clock.SHANGHAI) for moment in (entry.starts_at, entry.ends_at))
     begin = f"{starts:%H:%M}" if starts.date() == entry.day else "00:00"
     return f"{begin}–{ends:%H:%M}" if ends.date() == entry.day else f"{begin}–24:00"
@@ -193,7 +192,7 @@ def _happening(entry: Entry, reader: Actor) -> ics.Happening:
     starts, ends = entry.starts_at, entry.ends_at
     if entry.kind == "class":
         summary = _("培训：%(name)s %(topic)s", name=name, topic=entry.topic)
-        told += [(_("培训内容"), entry.topic), (_("时段"), SESSION_WORDS[entry.session])]
+        told += [(_("培训内容"), entry.topic), (_("时段"), SESSIONS[entry.session])]
         if entry.session in calendar.HOURS:
             begin, end = calendar.HOURS[entry.session]
             starts, ends = clock.at_shanghai(entry.day, begin), clock.at_shanghai(entry.day, end)
