@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask_appbuilder.cli import fab
 from flask_appbuilder.security.sqla.models import User
 from sqlalchemy import update
 from werkzeug.security import generate_password_hash
@@ -22,6 +23,26 @@ def production(app: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(limiter, "enabled", limiter.enabled)
     return replace(app.extensions["settings"], mode="production", public_url="https://portal.example",
                    database_url=app.config["SQLALCHEMY_DATABASE_URI"])
+
+
+def test_the_first_administrator_of_a_new_portal_can_enter_it(app: Any, client: Any) -> None:
+    """deploy/README.md: made by FAB's own command, which knows nothing of parties."""
+    arguments = ("--username", "chief", "--firstname", "总", "--lastname", "管", "--email", "chief@portal.example")
+    made = app.test_cli_runner().invoke(fab, ["create-admin", *arguments, "--password", "Ausgabe-2027"])
+    assert "Admin User chief created" in made.output
+    given = {"party": "authority", "username": "chief", "password": "Ausgabe-2027"}
+    assert client.post("/login/", data=given | {"party": "institution"}).status_code == 200
+    assert client.post("/login/", data=given | {"password": "wrong"}).status_code == 200
+    assert client.post("/login/", data=given).status_code == 303
+    assert client.get("/console/").status_code == 200
+    assert client.get("/safety/").status_code == 200
+
+
+def test_a_user_of_no_party_and_no_administrator_stays_outside(app: Any, client: Any) -> None:
+    security = app.appbuilder.sm
+    security.add_user("guest", "客", "人", "guest@portal.example", security.find_role("培训机构"), password="Ausgabe-2027")
+    for tab in ("authority", "institution", "enterprise"):
+        assert client.post("/login/", data={"party": tab, "username": "guest", "password": "Ausgabe-2027"}).status_code == 200
 
 
 def test_a_release_in_production_names_every_demo_account_that_is_left(production: Any) -> None:

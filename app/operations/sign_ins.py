@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from app import clock
 from app.crypto import vault
 from app.extensions import db, let_go, transaction
+from app.permissions import ADMIN
 from models import Account, SecondFactor, SignIn
 from models.sign_ins import CLEARING, FAILURES
 
@@ -161,7 +162,11 @@ def sign_in(party: str, username: str, password: str, *, origin: Origin) -> Answ
             attempt.record("locked")
             return Answer(locked=True)
         # A password that was changed while this one was looked at is not the right one any more.
-        if not right or user is None or account is None or user.password != stored or account.party not in TABS.get(party, ()):
+        right = right and user is not None and user.password == stored
+        if user is not None and right and account is None:
+            account = _first_account(user)
+            attempt = replace(attempt, username=user.username, account_id=user_id) if account is not None else attempt
+        if user is None or not right or account is None or account.party not in TABS.get(party, ()):
             return _refused(attempt, user, "wrong")
         if not user.active:
             return _refused(attempt, user, "disabled")
@@ -169,6 +174,16 @@ def sign_in(party: str, username: str, password: str, *, origin: Origin) -> Answ
         if factor is not None and factor.confirmed_at is not None:
             return Answer(account, needs_code=True)
         return entered(attempt, account)
+
+
+def _first_account(user: User) -> Account | None:
+    """The account of an administrator whom FAB's command or screen has made: without one nobody could enter a new portal."""
+    if not any(role.name == ADMIN for role in user.roles):
+        return None
+    account = Account(user=user, party="administrator")
+    db.session.add(account)
+    db.session.flush()
+    return account
 
 
 def shortened(name: str) -> str:
