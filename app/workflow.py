@@ -12,12 +12,13 @@ from typing import Any, Literal, cast
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, insert, update
+from sqlalchemy import ColumnElement, insert, literal, select, update
 
 from app import clock
 from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import transaction
+from app.sets import among
 from models import Enterprise, ExamPlan, Institution, ReviewEvent, ScoreReport, TrainingPlan
 from models.reviews import Reviewed
 
@@ -114,7 +115,7 @@ class Outcome:
 
 
 def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, remark: str = "") -> Outcome:
-    """Take one step on many subjects of a kind: one UPDATE ... RETURNING for each source state and one INSERT.
+    """Take one step on many subjects of a kind: one UPDATE ... RETURNING and one INSERT for each source state.
 
     Compare-and-set: a row moves only from the state the table allows, so of two racing steps one wins. Rows that could
     not move are returned, not raised. Raises `Invalid` when a required remark is missing and `Forbidden` when the step
@@ -138,25 +139,28 @@ def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, r
                 values["review_round"] = model.review_round + 1
             rows = session.execute(
                 update(model)
-                .where(model.id.in_(wanted), model.review_state == source, _whose(subject, step, actor))
+                .where(among(model.id, wanted), model.review_state == source, _whose(subject, step, actor))
                 .values(values)
-                .returning(model.id, model.review_round, model.review_version)
+                .returning(model.id)
                 .execution_options(synchronize_session=False)
             ).all()
             if rows:
-                session.execute(insert(ReviewEvent), [_event(kind, step, source, row, actor, remark) for row in rows])
+                session.execute(_events(kind, step, source, [row.id for row in rows], actor, remark))
             moved += [row.id for row in rows]
         _forget(session, model, moved)
     found = set(moved)
     return Outcome(moved, [each for each in wanted if each not in found])
 
 
-def _event(kind: str, step: Step, source: str, row: Any, actor: Actor, remark: str) -> dict[str, Any]:
-    return {
-        "subject_kind": kind, "subject_id": row.id, "sequence": row.review_version, "round": row.review_round,
-        "step": step.name, "from_state": source, "to_state": step.target, "actor_id": actor.user_id,
-        "actor_name": actor.name, "organisation": actor.organisation, "at": clock.now(), "remark": remark,
-    }
+def _events(kind: str, step: Step, source: str, ids: list[int], actor: Actor, remark: str) -> Any:
+    """One INSERT that gives each of these rows its event, read from the rows as the step has left them."""
+    model = SUBJECTS[kind].model
+    same = {"subject_kind": kind, "step": step.name, "from_state": source, "to_state": step.target, "actor_id": actor.user_id,
+            "actor_name": actor.name, "organisation": actor.organisation, "at": clock.now(), "remark": remark}
+    columns = ReviewEvent.__table__.c
+    values = [literal(value, columns[name].type) for name, value in same.items()]
+    rows = select(model.id, model.review_version, model.review_round, *values).where(among(model.id, ids))
+    return insert(ReviewEvent).from_select(["subject_id", "sequence", "round", *same], rows)
 
 
 def _forget(session: Any, model: type[Any], ids: list[int]) -> None:

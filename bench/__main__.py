@@ -11,17 +11,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import importing, listing, starting
+from bench import desk, importing, listing, reviewing, starting
 from bench.measure import Options, measure
 
-SUBJECTS = {subject.name: subject for subject in (starting.SUBJECT, importing.SUBJECT, listing.SUBJECT)}
+SUBJECTS = {subject.name: subject for subject in (
+    starting.SUBJECT, importing.SUBJECT, listing.SUBJECT, reviewing.SUBJECT, desk.SUBJECT)}
 MAIN = ("name", "ours_s", "floor_s", "ratio", "peak_mb")
 
 
 def table_line(row: dict[str, Any]) -> str:
     """A row of the table, the counts at its end."""
     counts = ", ".join(f"{name} {value}" for name, value in row.items() if name not in MAIN)
-    return f"{row['name']:<8}{row['ours_s']:>10.3f}{row['floor_s']:>10.3f}{row['ratio']:>8.2f}{row['peak_mb']:>9.1f}  {counts}"
+    return f"{row['name']:<12}{row['ours_s']:>10.3f}{row['floor_s']:>10.3f}{row['ratio']:>8.2f}{row['peak_mb']:>9.1f}  {counts}"
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     options = Options(given.rounds, given.size, os.environ.get("DB", "") == "postgres")
     if not given.json:
-        print(f"{'name':<8}{'ours s':>10}{'floor s':>10}{'ratio':>8}{'peak MB':>9}  counts", flush=True)
+        print(f"{'name':<12}{'ours s':>10}{'floor s':>10}{'ratio':>8}{'peak MB':>9}  counts", flush=True)
     for name in given.names or SUBJECTS:
         with tempfile.TemporaryDirectory(prefix="portal-bench-") as folder:
             row = measure(SUBJECTS[name], Path(folder), options)

@@ -50,15 +50,15 @@ def fill(plans: int) -> None:
                                             for n in ids for row in taught])
 
 
-def signed_in(app: Flask) -> FlaskClient:
-    """A browser of the institution, through the sign-in page."""
+def signed_in(app: Flask, who: str = WHO, party: str = "institution") -> FlaskClient:
+    """A browser of that account, through the sign-in page."""
     from app.demo import PASSWORD
 
     client = app.test_client()
     page = client.get("/login/").get_data(as_text=True)
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
     assert token is not None
-    answer = client.post("/login/", data={"csrf_token": token[1], "party": "institution", "username": WHO, "password": PASSWORD})
+    answer = client.post("/login/", data={"csrf_token": token[1], "party": party, "username": who, "password": PASSWORD})
     assert answer.status_code == 303, answer.status
     return client
 

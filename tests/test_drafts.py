@@ -12,8 +12,16 @@ from app.extensions import db, gateways
 from app.operations import captchas
 from models import Enterprise, RegistrationDraft, SpentCaptcha, StoredFile
 from tests.parties import PHONE, USCC, Parties, photo, picture, typed
+from tests.shop import at_once
 
 FETCH = {"X-Requested-With": "fetch"}
+
+
+def visitor_of(parties: Parties) -> FlaskClient:
+    """A visitor who has opened the page."""
+    visitor = parties.visitor()
+    assert visitor.get("/register/").status_code == 200
+    return visitor
 
 
 @pytest.fixture
@@ -36,7 +44,7 @@ def save(visitor: FlaskClient, **values: str) -> Any:
 
 
 def test_what_was_typed_is_there_again_after_the_page_was_closed(parties: Parties) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     assert save(visitor, name="杭州新城建设有限公司", phone=PHONE, region_code="330106", is_provincial="y").status_code == 200
     save(visitor, founded_on="2020-01-02")
     assert save(visitor, address="文三路 1 号").json == {"message": "已保存"}
@@ -48,7 +56,7 @@ def test_what_was_typed_is_there_again_after_the_page_was_closed(parties: Partie
 
 
 def test_secrets_are_never_kept_in_a_draft(parties: Parties) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     save(visitor, name="甲公司", password="Anquan2026!", again="Anquan2026!", code="123456", review_state="approved")
     with parties.tables():
         assert db.session.query(RegistrationDraft).one().typed == '{"name": "甲公司"}'
@@ -57,7 +65,7 @@ def test_secrets_are_never_kept_in_a_draft(parties: Parties) -> None:
 
 
 def test_a_photo_is_kept_at_once_and_shown_to_this_browser_only(parties: Parties) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     assert give(visitor).json == {"message": "已上传，照片符合要求。"}
     shown = visitor.get("/register/papers/licence")
     assert (shown.status_code, shown.mimetype, shown.headers["Cache-Control"]) == (200, "image/jpeg", "private, no-store")
@@ -66,8 +74,31 @@ def test_a_photo_is_kept_at_once_and_shown_to_this_browser_only(parties: Parties
     assert "已上传 yyzz.jpg" in visitor.get("/register/").text
 
 
+def test_photos_chosen_in_quick_succession_are_all_kept(parties: Parties) -> None:
+    cookie = visitor_of(parties).get_cookie("registration", path="/register")
+    assert cookie is not None
+
+    def send(kind: str, name: str) -> Any:
+        browser = parties.visitor()
+        browser.set_cookie("registration", cookie.value, path="/register")
+        return give(browser, kind, name)
+
+    names = (("licence", "yyzz.jpg"), ("qualification", "zzzs.jpg"), ("commitment", "cns.jpg"))
+    answers = at_once(parties, *[lambda each=each: send(*each) for each in names])
+    assert [each.status_code for each in answers] == [200, 200, 200]
+    with parties.tables():
+        draft = db.session.query(RegistrationDraft).one()
+        assert None not in (draft.licence_id, draft.qualification_id, draft.commitment_id)
+
+
+def test_a_browser_without_a_token_is_asked_to_open_the_page(parties: Parties) -> None:
+    refused = give(parties.visitor())
+    assert (refused.status_code, refused.json["message"]) == (400, "请刷新页面后再试。")
+    assert parties.count(RegistrationDraft) == 0
+
+
 def test_the_token_is_out_of_reach_of_scripts(parties: Parties) -> None:
-    cookie = give(parties.visitor()).headers["Set-Cookie"]
+    cookie = give(visitor_of(parties)).headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Path=/register" in cookie
@@ -78,7 +109,7 @@ def test_the_token_is_out_of_reach_of_scripts(parties: Parties) -> None:
     ("yyzz.jpg", picture("JPEG", (1, 50000)), "尺寸太小"), ("yyzz.jpg", photo()[:4000], "图片已损坏"),
     ("yyzz.jpg", b"<html><script>alert(1)</script></html>", "不是 JPG 图片"), ("yyzz.jpg", photo() + b"\0" * 2_202_009, "超过 2 MB")])
 def test_a_photo_that_will_not_do_is_refused_at_once(parties: Parties, name: str, data: bytes, words: str) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     give(visitor)
     before = parties.count(StoredFile)
     refused = give(visitor, name=name, data=data)
@@ -90,7 +121,7 @@ def test_a_photo_that_will_not_do_is_refused_at_once(parties: Parties, name: str
 
 
 def test_a_second_photo_replaces_the_first_and_its_bytes_go(parties: Parties) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     give(visitor)
     with parties.tables():
         key = db.session.query(RegistrationDraft).one().licence.key
@@ -101,7 +132,7 @@ def test_a_second_photo_replaces_the_first_and_its_bytes_go(parties: Parties) ->
 
 
 def test_the_photos_of_the_draft_are_those_of_the_registration(parties: Parties) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     give_all(visitor)
     answer = visitor.post("/register/", data=typed(code=parties.code(), founded_on="2019-05-06"))
     assert answer.status_code == 303, answer.text
@@ -114,7 +145,7 @@ def test_the_photos_of_the_draft_are_those_of_the_registration(parties: Parties)
 
 
 def test_a_photo_that_is_missing_is_named_and_the_others_stay(parties: Parties) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     give(visitor)
     give(visitor, "qualification", "zzzs.jpg")
     page = visitor.post("/register/", data=typed(code=parties.code())).text
@@ -127,14 +158,14 @@ def test_a_photo_that_is_missing_is_named_and_the_others_stay(parties: Parties) 
                                             ({"licence_until": "2020-01-01"}, "营业执照已过期"),
                                             ({"founded_on": "2020-02-31"}, "请填写有效的日期")])
 def test_dates_of_the_licence_must_make_sense(parties: Parties, changes: dict[str, str], words: str) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     give_all(visitor)
     assert words in visitor.post("/register/", data=typed(code="123456", **changes)).text
     assert parties.count(Enterprise, uscc=USCC) == 0
 
 
 def test_a_draft_is_cleared_at_a_wish(parties: Parties) -> None:
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     save(visitor, name="甲公司")
     give(visitor)
     assert visitor.post("/register/clear").status_code == 303
@@ -146,7 +177,7 @@ def test_a_draft_goes_after_a_week_with_its_files(parties: Parties, clock: Any, 
     from app import jobs
     from app.extensions import transaction
 
-    visitor = parties.visitor()
+    visitor = visitor_of(parties)
     before = parties.count(StoredFile)
     give_all(visitor)
     clock.advance(days=6)

@@ -81,7 +81,7 @@ def register(walker: Walker, portal: Portal, uscc: str) -> None:
     page.get_by_label("图形验证码", exact=True).fill(walker.captcha())
     page.get_by_role("button", name="获取验证码").click()
     walker.look("验证码已发送")
-    page.get_by_label("验证码", exact=True).fill(code_sent_to(portal, "13700137000"))
+    page.locator("#code").fill(code_sent_to(portal, "13700137000"))
     page.get_by_label("登录密码").fill(ENTERPRISE_PASSWORD)
     page.get_by_label("再次输入密码").fill(ENTERPRISE_PASSWORD)
     walker.press("提交注册")

@@ -23,7 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "config.py": ("standins.keys",),
     "models": ("app.extensions", "app.crypto", "app.clock", "app.identifiers"),
     "app/extensions.py": ("app.gateways",),
-    "app/workflow.py": ("models", "app.clock", "app.actors", "app.errors", "app.extensions"),
+    "app/workflow.py": ("models", "app.clock", "app.actors", "app.errors", "app.extensions", "app.sets"),
     "app/scope.py": ("models", "app.clock", "app.actors", "app.errors", "app.extensions"),
     "app/audit.py": ("models", "app.clock", "app.actors", "app.extensions"),
     "app/jobs.py": ("models", "app.clock", "app.extensions", "app.workflow"),

@@ -6,7 +6,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from flask import jsonify, request
+from flask import jsonify, make_response, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
@@ -107,18 +107,18 @@ class RegistrationView(PortalView):
     @limiter.limit("30 per minute")
     def save(self) -> Any:
         """What was typed so far."""
-        token = drafts.save_typed(_token(), request.form)
-        return _keeping(jsonify(message=_("已保存")), token)
+        drafts.save_typed(_token(), request.form)
+        return _keeping(jsonify(message=_("已保存")), _token())
 
     @public_page("/papers/<any(licence, qualification, commitment):kind>", ("POST",))
     @limiter.limit("120 per hour")
     def keep_paper(self, kind: str) -> Any:
         """One photo, at once when it is chosen."""
         try:
-            token, _stored = drafts.save_paper(_token(), kind, *_first_bytes(uploaded("file")))
+            drafts.save_paper(_token(), kind, *_first_bytes(uploaded("file")))
         except PortalError as error:
             return answer_error(error)
-        return _keeping(jsonify(message=_("已上传，照片符合要求。")), token)
+        return _keeping(jsonify(message=_("已上传，照片符合要求。")), _token())
 
     @public_page("/papers/<any(licence, qualification, commitment):kind>")
     def paper(self, kind: str) -> Any:
@@ -143,9 +143,10 @@ class RegistrationView(PortalView):
     def letter_to_type_in(self) -> Any:
         return download(letter.word(), _("企业承诺书.docx"), files.DOCX)
 
-    def _page(self, form: RegistrationForm, draft: RegistrationDraft | None) -> str:
+    def _page(self, form: RegistrationForm, draft: RegistrationDraft | None) -> Any:
         form.draw_captcha()
-        return self.page("portal/accounts/register.html", form=form, title=_("企业注册"), names=enterprises.PAPERS, draft=draft)
+        drawn = self.page("portal/accounts/register.html", form=form, title=_("企业注册"), names=enterprises.PAPERS, draft=draft)
+        return _keeping(make_response(drawn), _token() or drafts.new_token())
 
 
 def _token() -> str:

@@ -12,11 +12,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from flask_babel import gettext as _
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import joinedload
 
 from app import clock, files
-from app.errors import NotFound
+from app.errors import Invalid, NotFound
 from app.extensions import db, let_go, transaction
 from app.operations.enterprises import PAPERS, checked_paper
 from models import RegistrationDraft, StoredFile
@@ -46,32 +49,52 @@ def typed_of(draft: RegistrationDraft) -> dict[str, str]:
     return dict(json.loads(draft.typed))
 
 
-def _held(token: str) -> tuple[str, RegistrationDraft]:
-    """In the current transaction, this browser's draft, or a new one under a new token."""
-    draft = draft_of(token)
-    if draft is None:
-        token = secrets.token_urlsafe(24)
-        draft = RegistrationDraft(token_digest=_digest(token), typed="{}", updated_at=clock.now())
-        db.session.add(draft)
-    return token, draft
+def new_token() -> str:
+    """A token for a browser that has none. Its draft comes into being with the first thing that is kept."""
+    return secrets.token_urlsafe(24)
 
 
-def save_typed(token: str, values: Mapping[str, str]) -> str:
-    """Keep what was typed so far; answers the token of the draft. Fields that are not kept are passed over."""
+def _held(token: str) -> RegistrationDraft:
+    """In the current transaction, this browser's draft, locked; a new one where there is none yet. Photos chosen one after the
+    other are kept at the same moment: the first makes the draft, the others wait for it."""
+    if len(token) < 32:
+        raise Invalid(_("请刷新页面后再试。"))
+    digest = _digest(token)
+    values = {"token_digest": digest, "typed": "{}", "updated_at": clock.now()}
+    insert = pg_insert if db.session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    db.session.execute(insert(RegistrationDraft).values(values).on_conflict_do_nothing())
+    draft = db.session.scalars(select(RegistrationDraft).where(RegistrationDraft.token_digest == digest).with_for_update()
+                               .execution_options(populate_existing=True)).one()
+    if draft.updated_at <= clock.now() - LIFE:
+        _empty(draft)
+    return draft
+
+
+def _empty(draft: RegistrationDraft) -> None:
+    """A draft whose week is over begins anew."""
+    for kind in PAPERS:
+        if (stored := getattr(draft, kind)) is not None:
+            setattr(draft, kind, None)
+            db.session.flush()
+            files.forget(stored)
+    draft.typed = "{}"
+
+
+def save_typed(token: str, values: Mapping[str, str]) -> None:
+    """Keep what was typed so far. Fields that are not kept are passed over."""
     with transaction():
-        token, draft = _held(token)
+        draft = _held(token)
         fresh = {name: values[name][:most] for name, most in KEPT.items() if name in values}
         draft.typed, draft.updated_at = json.dumps(typed_of(draft) | fresh, ensure_ascii=False), clock.now()
-    return token
 
 
-def save_paper(token: str, kind: str, name: str, data: bytes) -> tuple[str, StoredFile]:
-    """Keep one photo, in place of an earlier one; answers the draft's token and the file. Raises `Invalid` that says which
+def save_paper(token: str, kind: str, name: str, data: bytes) -> StoredFile:
+    """Keep one photo, in place of an earlier one. Raises `Invalid` that says which
     file, what is wrong, what to do (E2), and keeps nothing then."""
     let_go()
     clean = checked_paper(kind, name, data)
     with transaction() as session:
-        token, draft = _held(token)
+        draft = _held(token)
         old: StoredFile | None = getattr(draft, kind)
         stored = files.keep(clean, kind=kind, name=PAPERS[kind], content_type=files.JPEG)
         setattr(draft, kind, stored)
@@ -79,7 +102,7 @@ def save_paper(token: str, kind: str, name: str, data: bytes) -> tuple[str, Stor
         session.flush()
         if old is not None:
             files.forget(old)
-    return token, stored
+    return stored
 
 
 def paper_of(token: str, kind: str) -> StoredFile:

@@ -91,7 +91,7 @@
   };
   function draw() {
     const options = [...select.options].filter((option) => option.selected);
-    chosen.replaceChildren(...options.map((option) => line(option.textContent, () => { option.selected = false; draw(); keep(); }, "btn-quiet", box.dataset.remove)));
+    chosen.replaceChildren(...options.map((option) => line(option.textContent, () => { option.selected = false; draw(); keep(); }, "btn-quiet", box.dataset.leave)));
     box.querySelector("[data-count]").textContent = box.dataset.chosen.replace("{n}", String(options.length));
   }
   function take(each) {
@@ -111,7 +111,7 @@
       const told = await asked("enterprises", [["q", text]]);
       if (mine !== searching) return;
       const taken = new Set([...select.options].filter((option) => option.selected).map((option) => option.value));
-      const items = told.found.filter((each) => !taken.has(String(each.id))).map((each) => line(each.label, () => take(each), "", box.dataset.add));
+      const items = told.found.filter((each) => !taken.has(String(each.id))).map((each) => line(each.label, () => take(each), "", box.dataset.take));
       if (!items.length) items.push(Object.assign(document.createElement("li"), { className: "muted", textContent: box.dataset.none }));
       if (told.more) items.push(Object.assign(document.createElement("li"), { className: "muted", textContent: box.dataset.more }));
       found.replaceChildren(...items);
