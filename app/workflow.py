@@ -135,7 +135,7 @@ def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, r
     with transaction() as session:
         for source in step.sources:
             values = _written(step, actor, remark, model)
-            if source == "rejected":
+            if source in ("rejected", "approved"):  # what was decided stays as it is: a new round begins
                 values["review_round"] = model.review_round + 1
             rows = session.execute(
                 update(model)

@@ -12,7 +12,7 @@ from models.jobs import Job, Timer
 from models.orders import Invoice, Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
-from models.reviews import ReviewEvent
+from models.reviews import ReviewEvent, SubmissionSnapshot
 from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
@@ -20,6 +20,6 @@ __all__ = [
     "Account", "AuditEvent", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
     "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
     "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft",
-    "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "Teacher", "Timer",
-    "Title", "TrainingPlan",
+    "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot",
+    "Teacher", "Timer", "Title", "TrainingPlan",
 ]

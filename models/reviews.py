@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from flask_appbuilder import Model
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from models.types import Id, State, UtcDateTime
@@ -80,3 +80,17 @@ class ReviewEvent(Model):
     organisation: Mapped[str] = mapped_column(String(100), default="")
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     remark: Mapped[str] = mapped_column(String(500), default="")
+
+
+class SubmissionSnapshot(Model):
+    """What was submitted in one round of a review, so that the next round can say what has changed. ID numbers and phones are
+    masked in it. A second submission of the same round (after a withdrawal) takes the place of the first."""
+
+    __tablename__ = "submission_snapshot"
+    __table_args__ = (UniqueConstraint("subject_kind", "subject_id", "round", name="submission_snapshot_once"),)
+    id: Mapped[Id]
+    subject_kind: Mapped[str] = mapped_column(String(20))
+    subject_id: Mapped[int]
+    round: Mapped[int]
+    facts: Mapped[list[Any]] = mapped_column(JSON)
+    taken_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -13,6 +13,7 @@ from sqlalchemy import Select, true
 
 from app import scope, workflow
 from app.errors import Invalid, NotFound
+from app.operations.rounds import changes_since_last_round
 from views.base import PortalView, page, said
 from views.listing import Filter, Search, chosen_ids, listing
 from views.records import events_of
@@ -103,7 +104,7 @@ class ReviewDesk(PortalView):
         subject = self.fetch(self.model, subject_id)
         return self.page(self.show_template, subject=subject, title=str(subject), kind=self.kind,
                          events=events_of(self.kind, subject_id), steps=workflow.steps_open_to(self.actor, subject),
-                         **self.show_values(subject))
+                         changes=changes_since_last_round(subject), **self.show_values(subject))
 
     @page("/<int:subject_id>/step", "review", ("POST",))
     def step(self, subject_id: int) -> Any:

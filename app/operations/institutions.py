@@ -9,13 +9,17 @@ from functools import partial
 
 from flask_appbuilder.security.sqla.models import Role, User
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, files, workflow
 from app.actors import Actor
+from app.crypto import blind
 from app.errors import Conflict, Forbidden, Invalid, InvalidFields
 from app.extensions import db, let_go, transaction
+from app.identifiers import mask_phone
+from app.operations import rounds
 from app.operations.accounts import hashed
 from app.operations.checks import Findings, checked_photo, checked_uscc
 from app.operations.phone_codes import checked_phone
@@ -178,7 +182,23 @@ def submit(row: Institution, *, actor: Actor) -> None:
     """Send the filing to the authority. Raises `Invalid` saying what is missing."""
     if row.editable and (missing := missing_for_submission(row)):
         raise Invalid(" ".join(missing))
-    workflow.take_step(row, "submit", actor=actor)
+    with transaction():
+        workflow.take_step(row, "submit", actor=actor)
+        rounds.write(row, facts_of(row))
+
+
+def facts_of(row: Institution) -> rounds.Facts:
+    """The filing as it stands, for the record of this round."""
+    facts = rounds.Facts()
+    facts.say("address", _l("单位地址"), row.address)
+    facts.say("contact_name", _l("联系人"), row.contact_name)
+    facts.say("contact_phone", _l("联系电话"), mask_phone(row.contact_phone or ""), secret=blind(row.contact_phone, "phone"))
+    facts.file("licence", _l("营业执照"), row.licence_id)
+    facts.file("commitment", _l("承诺书"), row.commitment_id)
+    for each in row.teachers:
+        if each.enabled:
+            facts.part(f"teacher-{each.id}", _l("老师"), each.name).say("qualification", _l("职称或资格"), each.qualification)
+    return facts
 
 
 def add_teacher(row: Institution, name: str, kind: str, qualification: str, phone: str, *, actor: Actor) -> Teacher:

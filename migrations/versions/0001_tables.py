@@ -235,6 +235,16 @@ def upgrade():
         batch_op.create_index(batch_op.f('ix_stored_file_enterprise_id'), ['enterprise_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_stored_file_institution_id'), ['institution_id'], unique=False)
 
+    op.create_table('submission_snapshot',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('subject_kind', sa.String(length=20), nullable=False),
+    sa.Column('subject_id', sa.Integer(), nullable=False),
+    sa.Column('round', sa.Integer(), nullable=False),
+    sa.Column('facts', sa.JSON(), nullable=False),
+    sa.Column('taken_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('subject_kind', 'subject_id', 'round', name='submission_snapshot_once')
+    )
     op.create_table('timer',
     sa.Column('name', sa.String(length=50), nullable=False),
     sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
@@ -1137,6 +1147,7 @@ def downgrade():
     op.drop_table('ab_api_key')
     op.drop_table('title')
     op.drop_table('timer')
+    op.drop_table('submission_snapshot')
     with op.batch_alter_table('stored_file', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_stored_file_institution_id'))
         batch_op.drop_index(batch_op.f('ix_stored_file_enterprise_id'))
