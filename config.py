@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,11 @@ VERSION = "1.0.0"
 ROOT = Path(__file__).resolve().parent
 MODES = ("demo", "production", "test")
 SECOND_FACTOR = ("offered", "required")
+# What an operator may do without: an event without a template of its own is not offered by SMS.
+OPTIONAL = ("mode", "sms_notice_templates")
+DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
+    "submit", "reopen", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
+    "certificates_issued"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 
@@ -64,6 +70,7 @@ class Settings:
     sms_access_key_secret: str = field(default="", repr=False)
     sms_sign_name: str = ""
     sms_template_code: str = ""
+    sms_notice_templates: str = ""
 
     invoice_url: str = ""
     invoice_app_key: str = ""
@@ -183,6 +190,7 @@ def _fill_for_demo(values: dict[str, object], settings: Settings) -> None:
         "sms_access_key_id": "demo",
         "sms_sign_name": "建设工人培训",
         "sms_template_code": "SMS_000000001",
+        "sms_notice_templates": DEMO_NOTICE_TEMPLATES,
         "invoice_url": f"{base}/invoice",
         "invoice_app_key": "demo",
         "invoice_seller_tax_number": "91330100MA2AAAA05G",
@@ -197,7 +205,7 @@ def _fill_for_demo(values: dict[str, object], settings: Settings) -> None:
 
 def _production_problems(settings: Settings) -> list[str]:
     problems = [f"{f.name.upper()} is not set" for f in fields(Settings)
-                if getattr(settings, f.name) == "" and f.name != "mode"]
+                if getattr(settings, f.name) == "" and f.name not in OPTIONAL]
     for gateway in GATEWAYS:
         name = {"alipay": "alipay_gateway_url", "sms": "sms_endpoint"}.get(gateway, f"{gateway}_url")
         host = urlsplit(getattr(settings, name)).hostname or ""
@@ -216,6 +224,11 @@ def _sign_in_problems(settings: Settings) -> list[str]:
     if settings.second_factor not in SECOND_FACTOR:
         problems.append(f"SECOND_FACTOR={settings.second_factor!r} must be one of {', '.join(SECOND_FACTOR)}")
     return problems
+
+
+def _checked_templates(settings: Settings) -> list[str]:
+    pairs = [pair for pair in re.split(r"[,\s]+", settings.sms_notice_templates) if pair]
+    return [f"SMS_NOTICE_TEMPLATES: {pair!r} is not event=SMS_number" for pair in pairs if not re.fullmatch(r"[a-z_]+=SMS_[0-9]+", pair)]
 
 
 def _checked_keys(settings: Settings) -> list[str]:
@@ -261,7 +274,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             settings = Settings(**{**values, "standins_port": settings.port + 1})  # type: ignore[arg-type]
         problems += _production_problems(settings)
     if not problems:
-        problems += _checked_keys(settings)
+        problems += _checked_keys(settings) + _checked_templates(settings)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings

@@ -127,11 +127,19 @@ def _add_answers(app: Flask) -> None:
 
     @app.context_processor
     def frame() -> dict[str, Any]:
-        from app.security import current_account
+        from app.operations.notices import unread_count
+        from app.security import current_account, current_actor
 
         security = app.extensions["appbuilder"].sm
+
+        def unread_notices() -> int:
+            """Asked by the pages that draw the bell, once each; what scripts poll asks nothing."""
+            if not hasattr(g, "unread_notices"):
+                g.unread_notices = unread_count(current_actor())
+            return int(g.unread_notices)
+
         return {
             "appbuilder": app.extensions["appbuilder"], "account": current_account(), "version": VERSION,
-            "language": str(get_locale()), "demo": app.extensions["settings"].mode == "demo",
+            "unread_notices": unread_notices, "language": str(get_locale()), "demo": app.extensions["settings"].mode == "demo",
             "may": lambda verb, view: security.has_access(f"can_{verb}", view),
         }

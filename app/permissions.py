@@ -32,6 +32,8 @@ TABLE: dict[str, dict[str, Verbs]] = {
                    INSTITUTION: ("show", "end"), ENTERPRISE: ("show", "end")},
     "FileView": {ADMIN: ("show",), AUTHORITY: ("show",), INSTITUTION: ("show",), ENTERPRISE: ("show",)},
     "JobView": {ADMIN: ("show", "again"), AUTHORITY: ("show", "again"), INSTITUTION: ("show", "again"), ENTERPRISE: ("show", "again")},
+    # 消息, with what is wanted by SMS
+    "NoticeView": {AUTHORITY: ("list", "read", "edit"), INSTITUTION: ("list", "read", "edit"), ENTERPRISE: ("list", "read", "edit")},
     # 企业基本信息, for the enterprise itself
     "EnterpriseView": {ENTERPRISE: ("show", "edit", "submit")},
     # 企业审核, for its authority

@@ -28,6 +28,7 @@ from models import (
     Institution,
     Invoice,
     Job,
+    Notice,
     Occupation,
     Order,
     Parameter,
@@ -188,6 +189,15 @@ def _job(actor: Actor) -> Clause:
     return Job.authority_id == actor.authority_id
 
 
+def _notice(actor: Actor) -> Clause:
+    """What this very organisation was told: an authority's notices are not those of the authority above it."""
+    if actor.is_enterprise:
+        return Notice.enterprise_id == actor.enterprise_id
+    if actor.is_institution:
+        return Notice.institution_id == actor.institution_id
+    return Notice.authority_id == actor.authority_id
+
+
 def _account(actor: Actor) -> Clause:
     own = Account.user_id == actor.user_id
     if not actor.is_authority:
@@ -211,7 +221,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order, Payment: _payment, Invoice: _invoice,
     ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
-    StoredFile: _stored_file, Job: _job, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
+    StoredFile: _stored_file, Job: _job, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
     Education: _everyone, Parameter: _everyone,
 }

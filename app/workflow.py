@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, insert, literal, select, update
 
-from app import clock
+from app import clock, notices
 from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import transaction
@@ -115,7 +115,8 @@ class Outcome:
 
 
 def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, remark: str = "") -> Outcome:
-    """Take one step on many subjects of a kind: one UPDATE ... RETURNING and one INSERT for each source state.
+    """Take one step on many subjects of a kind: one UPDATE ... RETURNING and one INSERT for each source state, and one INSERT
+    that tells the organisations concerned.
 
     Compare-and-set: a row moves only from the state the table allows, so of two racing steps one wins. Rows that could
     not move are returned, not raised. Raises `Invalid` when a required remark is missing and `Forbidden` when the step
@@ -147,6 +148,7 @@ def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, r
             if rows:
                 session.execute(_events(kind, step, source, [row.id for row in rows], actor, remark))
             moved += [row.id for row in rows]
+        notices.tell_steps(session, kind, model, step_name, moved, subject.owner, remark)
         _forget(session, model, moved)
     found = set(moved)
     return Outcome(moved, [each for each in wanted if each not in found])
@@ -200,6 +202,8 @@ PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatc
                         "refunding": ("refunded",)}
 INVOICE_MOVES: Moves = {"waiting": ("requested", "failed"), "requested": ("issued", "failed"), "failed": ("waiting",)}
 PUSH_MOVES: Moves = {"waiting": ("pushed", "failed"), "failed": ("waiting",), "pushed": ("waiting",)}
+# A text message that was "sending" when its worker died may have gone out: it is failed, and only a person sends it again.
+NOTICE_TEXT_MOVES: Moves = {"waiting": ("sending", "dropped"), "sending": ("sent", "waiting", "failed"), "failed": ("sending",)}
 CERTIFICATE_MOVES: Moves = {"valid": ("revoked",)}
 JOB_MOVES: Moves = {"waiting": ("running",), "running": ("done", "failed", "waiting"), "failed": ("waiting",)}
 

@@ -9,6 +9,7 @@ from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
 from models.files import StoredFile
 from models.form_drafts import FormDraft
 from models.jobs import Job, Timer
+from models.notices import Notice, NoticeRead, NoticeReader, NoticeText
 from models.orders import Invoice, Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
@@ -17,9 +18,10 @@ from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
-    "Account", "AuditEvent", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education", "Enrolment", "Enterprise",
-    "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job", "Occupation", "Order", "Parameter", "Payment",
-    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft",
-    "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot",
-    "Teacher", "Timer", "Title", "TrainingPlan",
+    "Account", "AuditEvent", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education", "Enrolment",
+    "Enterprise", "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job", "Notice", "NoticeRead",
+    "NoticeReader", "NoticeText", "Occupation", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay",
+    "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft", "ReviewEvent", "ScoreReport",
+    "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "Timer",
+    "Title", "TrainingPlan",
 ]

@@ -25,6 +25,7 @@ class StandinSettings(Protocol):
     sms_access_key_secret: Any
     sms_sign_name: Any
     sms_template_code: Any
+    sms_notice_templates: Any
     invoice_app_key: Any
     invoice_app_secret: Any
     invoice_access_token: Any

@@ -18,6 +18,16 @@ from standins.faults import Faults
 from standins.state import State
 
 LIMITS = (("分钟级", timedelta(minutes=1), 1), ("小时级", timedelta(hours=1), 5), ("天级", timedelta(days=1), 10))
+DAY = timedelta(days=1)
+NOTICE_LIMITS = (("天级", DAY, 50),)
+A_DAY = 40
+# What a notice says after its variable; the words of the templates an operator would have approved.
+NOTICE_WORDS = {
+    "submit": "已提交，等待受理", "reopen": "已重新报审，等待受理", "withdraw": "已由申报单位撤回", "accept": "已受理",
+    "approve": "已审核通过", "reject": "未通过审核，请修改后重新提交",
+    "order_paid": "已支付", "order_expired": "超时未支付，已失效",
+    "refunded": "的付款已退回", "invoice_issued": "的发票已开具", "certificates_issued": "已生成",
+}
 CLOCK_SKEW = timedelta(minutes=15)
 
 
@@ -68,16 +78,36 @@ def _fresh(state: State) -> None:
         state.put("nonce", nonce, {})
 
 
-def over_limit(state: State, phone: str) -> str:
-    """The name of the limit this number has reached, or ""."""
+def notice_event(values: Mapping[str, str], template: str) -> str:
+    """The event whose template this is, or ""."""
+    pairs = (pair.partition("=") for pair in re.split(r"[,\s]+", values.get("sms_notice_templates", "")) if pair)
+    return next((event for event, _sign, code in pairs if code == template), "")
+
+
+def over_limit(state: State, phone: str, template: str, of_codes: bool) -> str:
+    """The name of the limit this number has reached, or "". A notice's template has one of its own, and every message of the
+    signature counts for the day."""
     if state.settings("sms").get("limits", "on") == "off":
         return ""
     now = state.now()
-    sent = [datetime.fromisoformat(m["at"]) for m in state.all("message", newest=2000) if m["phone"] == phone]
-    for name, window, most in LIMITS:
-        if sum(now - at < window for at in sent) >= most:
+    sent = [m for m in state.all("message", newest=2000) if m["phone"] == phone]
+    if sum(_age(now, m) < DAY for m in sent) >= A_DAY:
+        return f"触发天级流控Permits:{A_DAY}"
+    same = [_age(now, m) for m in sent if m["template"] == template]
+    for name, window, most in LIMITS if of_codes else NOTICE_LIMITS:
+        if sum(age < window for age in same) >= most:
             return f"触发{name}流控Permits:{most}"
     return ""
+
+
+def _age(now: datetime, message: Mapping[str, Any]) -> timedelta:
+    return now - datetime.fromisoformat(message["at"])
+
+
+def _words(event: str, params: Mapping[str, str]) -> str:
+    if not event:
+        return f"您的验证码为 {params['code']}，请勿告诉他人。"
+    return f"{params['name']}{NOTICE_WORDS.get(event, '有新进展')}，请登录平台查看。"
 
 
 def _send(state: State, values: Mapping[str, str], fields: Mapping[str, str]) -> tuple[str, str]:
@@ -87,7 +117,9 @@ def _send(state: State, values: Mapping[str, str], fields: Mapping[str, str]) ->
         return "isv.MOBILE_NUMBER_ILLEGAL", "非法手机号"
     if fields.get("SignName") != values["sms_sign_name"]:
         return "isv.SMS_SIGNATURE_ILLEGAL", "该账号下找不到对应签名"
-    if fields.get("TemplateCode") != values["sms_template_code"]:
+    template = fields.get("TemplateCode", "")
+    event = notice_event(values, template)
+    if not event and template != values["sms_template_code"]:
         return "isv.SMS_TEMPLATE_ILLEGAL", "该账号下找不到对应模板"
     try:
         params = json.loads(fields.get("TemplateParam") or "{}")
@@ -95,15 +127,16 @@ def _send(state: State, values: Mapping[str, str], fields: Mapping[str, str]) ->
         params = None
     if not isinstance(params, dict):
         return "isv.INVALID_JSON_PARAM", "参数格式错误，请修改为字符串值"
-    if not params.get("code"):
+    wanted = "name" if event else "code"
+    if not params.get(wanted):
         return "isv.TEMPLATE_MISSING_PARAMETERS", "模板缺少变量"
     with state.lock:
-        reached = over_limit(state, phone)
+        reached = over_limit(state, phone, template, of_codes=not event)
         if reached:
             return "isv.BUSINESS_LIMIT_CONTROL", reached
         state.add("message", {
-            "at": state.now().isoformat(), "phone": phone, "template": fields["TemplateCode"], "params": params,
-            "text": f"【{fields['SignName']}】您的验证码为 {params['code']}，请勿告诉他人。",
+            "at": state.now().isoformat(), "phone": phone, "template": template, "params": params,
+            "text": f"【{fields['SignName']}】{_words(event, params)}",
         })
     return "OK", "OK"
 

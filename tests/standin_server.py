@@ -27,6 +27,8 @@ VALUES = {
     "sms_access_key_secret": "sms-secret",
     "sms_sign_name": "建设工人培训",
     "sms_template_code": "SMS_000000001",
+    "sms_notice_templates": "submit=SMS_000000101,withdraw=SMS_000000103,accept=SMS_000000104,approve=SMS_000000105,"
+                            "reject=SMS_000000106,order_paid=SMS_000000107",
     "invoice_app_key": "demo",
     "invoice_app_secret": "invoice-secret",
     "invoice_access_token": "invoice-token",

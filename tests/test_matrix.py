@@ -21,6 +21,7 @@ from models import (
     Institution,
     Invoice,
     Job,
+    Notice,
     Order,
     Payment,
     ScoreReport,
@@ -120,7 +121,7 @@ def test_the_administrator_acts_for_no_party(app: Any, login: Any) -> None:
 KEYS: dict[str, Any] = {
     "plan_id": TrainingPlan, "batch_id": ImportBatch, "order_id": Order, "exam_id": ExamPlan, "exam_plan_id": ExamPlan,
     "report_id": ScoreReport, "certificate_id": Certificate, "enrolment_id": Enrolment, "file_id": StoredFile, "job_id": Job,
-    "teacher_id": Teacher, "sitting_id": Sitting, "invoice_id": Invoice, "payment_id": Payment,
+    "teacher_id": Teacher, "sitting_id": Sitting, "invoice_id": Invoice, "payment_id": Payment, "notice_id": Notice,
 }
 SUBJECT_OF = {"EnterpriseReviewView": Enterprise, "PlanReviewView": TrainingPlan, "InstitutionView": Institution,
               "ExamReviewView": ExamPlan, "ScoreReviewView": ScoreReport}

@@ -7,6 +7,7 @@ from datetime import timedelta
 TIMETABLE: dict[str, timedelta] = {
     "check_orders": timedelta(minutes=2),
     "push_certificates": timedelta(minutes=1),
+    "plan_notice_texts": timedelta(minutes=1),
     "forget_drafts": timedelta(hours=24),
     "forget_form_drafts": timedelta(hours=24),
     "forget_captchas": timedelta(hours=1),

@@ -10,9 +10,9 @@ from flask import current_app
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, exists, func, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import Session, joinedload
 
-from app import audit, clock, files, jobs, parameters, scope
+from app import audit, clock, files, jobs, notices, parameters, scope
 from app.actors import SYSTEM, Actor
 from app.documents import papers
 from app.documents.qr import qr_png
@@ -101,9 +101,21 @@ def run_issue(report_id: int, report: Report) -> None:
                 session.execute(insert(Certificate), rows)
                 audit.record(SYSTEM, "issued_certificates", found, {"count": len(rows), "first": rows[0]["number"],
                                                                     "last": rows[-1]["number"]})
+                _tell(session, [str(row["number"]) for row in rows])
     except IntegrityError as error:
         raise Conflict(_("证书编号与已有证书重复，没有生成。请稍后重新运行；若仍如此，请管理员检查证书编号规则。")) from error
     report(total, total)
+
+
+def _tell(session: Session, numbers: list[str]) -> None:
+    """Their enterprises and the institution are told, each once."""
+    issued = session.execute(select(Certificate.id, Certificate.number, Certificate.enterprise_id, Certificate.institution_id)
+                             .where(Certificate.number.in_(numbers)).order_by(Certificate.id)).all()
+    for party in ("enterprise_id", "institution_id"):
+        for organisation in dict.fromkeys(getattr(row, party) for row in issued):
+            theirs = [row for row in issued if getattr(row, party) == organisation]
+            notices.tell("certificates_issued", "certificate", ids=[row.id for row in theirs], name=theirs[0].number,
+                         **{party: organisation})
 
 
 def _row(sitting: Sitting, number: str, exam: ExamPlan, report: ScoreReport, today: date) -> dict[str, object]:

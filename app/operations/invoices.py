@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from app import audit, clock, files, jobs, workflow
+from app import audit, clock, files, jobs, notices, workflow
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict
 from app.extensions import db, gateways, let_go, transaction
@@ -104,6 +104,7 @@ def _keep(invoice_id: int, result: InvoiceResult) -> None:
         workflow.move(Invoice, [invoice_id], "state", INVOICE_MOVES, "requested", "issued", number=result.number,
                       file_id=file.id, issued_at=clock.now(), reason="")
         audit.record(SYSTEM, "issue_invoice", invoice, {"number": result.number, "order": invoice.order.number})
+        notices.tell("invoice_issued", "order", ids=[invoice.order_id], name=invoice.order.number, enterprise_id=invoice.enterprise_id)
 
 
 def _fail(invoice_id: int, source: str, reason: str) -> None:

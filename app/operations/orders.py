@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from app import audit, clock, jobs, parameters, scope, workflow
+from app import audit, clock, jobs, notices, parameters, scope, workflow
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.extensions import db, gateways, transaction
@@ -151,6 +151,8 @@ def _end(order: Order, state: str, actor: Actor) -> bool:
     freed = seats.let_drop(order)
     audit.record(actor, "cancel_order" if state == "cancelled" else "expire_order", order,
                  {"number": order.number, "seats": freed})
+    if state == "expired":
+        notices.tell("order_expired", "order", ids=[order.id], name=order.number, enterprise_id=order.enterprise_id)
     return True
 
 

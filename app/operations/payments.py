@@ -16,11 +16,12 @@ from flask_babel import gettext as _
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import audit, clock, jobs, workflow
+from app import audit, clock, jobs, notices, workflow
 from app.actors import SYSTEM
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.payment import Notification, Trade
 from app.operations import invoices, seats
+from app.presentation import yuan
 from app.workflow import ORDER_MOVES, PAYMENT_MOVES
 from models import Order, Payment, TrainingPlan
 
@@ -198,6 +199,8 @@ def honour(order: Order, trade_no: str, paid_at: datetime) -> None:
     if order.amount_fen:
         invoices.open_invoice(order)
     audit.record(SYSTEM, "pay_order", order, {"number": order.number, "trade_no": trade_no, "amount_fen": order.amount_fen})
+    notices.tell("order_paid", "order", ids=[order.id], name=order.number, enterprise_id=order.enterprise_id,
+                 institution_id=order.institution_id)
 
 
 def run_refund(payment_id: int, report: Callable[[int, int], None]) -> None:
@@ -216,4 +219,12 @@ def run_refund(payment_id: int, report: Callable[[int, int], None]) -> None:
     with transaction():
         if workflow.move(Payment, [payment_id], "state", PAYMENT_MOVES, "refunding", "refunded", refunded_at=clock.now()):
             audit.record(SYSTEM, "refund_payment", payment, {"order": number, "amount_fen": amount})
+            _tell_refund(payment)
     report(1, 1)
+
+
+def _tell_refund(payment: Payment) -> None:
+    order = db.session.get(Order, payment.order_id) if payment.order_id else None
+    if order is not None:
+        notices.tell("refunded", "order", ids=[order.id], name=order.number, remark=yuan(payment.amount_fen),
+                     enterprise_id=order.enterprise_id)

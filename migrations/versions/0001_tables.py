@@ -354,6 +354,32 @@ def upgrade():
     with op.batch_alter_table('form_draft', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_form_draft_updated_at'), ['updated_at'], unique=False)
 
+    op.create_table('notice_reader',
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('read_through', sa.Integer(), nullable=False),
+    sa.Column('phone', sa.LargeBinary(), nullable=True),
+    sa.Column('texts', sa.JSON(), nullable=False),
+    sa.ForeignKeyConstraint(['user_id'], ['ab_user.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('user_id')
+    )
+    op.create_table('notice_text',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('event', sa.String(length=30), nullable=False),
+    sa.Column('subject_kind', sa.String(length=20), nullable=False),
+    sa.Column('count', sa.Integer(), nullable=False),
+    sa.Column('name', sa.String(length=200), nullable=False),
+    sa.Column('state', sa.String(length=20), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("state IN ('waiting','sending','sent','dropped','failed')", name='notice_text_state'),
+    sa.ForeignKeyConstraint(['user_id'], ['ab_user.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('notice_text', schema=None) as batch_op:
+        batch_op.create_index('notice_text_sent', ['user_id', 'sent_at'], unique=False)
+        batch_op.create_index('notice_text_waiting', ['user_id', 'event'], unique=True, sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"))
+
     op.create_table('registration_draft',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('token_digest', sa.LargeBinary(length=32), nullable=False),
@@ -485,6 +511,31 @@ def upgrade():
         batch_op.create_index(batch_op.f('ix_account_authority_id'), ['authority_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_account_enterprise_id'), ['enterprise_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_account_institution_id'), ['institution_id'], unique=False)
+
+    op.create_table('notice',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('event', sa.String(length=30), nullable=False),
+    sa.Column('subject_kind', sa.String(length=20), nullable=False),
+    sa.Column('subject_id', sa.Integer(), nullable=True),
+    sa.Column('count', sa.Integer(), nullable=False),
+    sa.Column('authority_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('institution_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('enterprise_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('name', sa.String(length=200), nullable=False),
+    sa.Column('remark', sa.String(length=500), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('texted', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.CheckConstraint('(authority_id IS NOT NULL AND institution_id IS NULL AND enterprise_id IS NULL) OR (institution_id IS NOT NULL AND authority_id IS NULL AND enterprise_id IS NULL) OR (enterprise_id IS NOT NULL AND authority_id IS NULL AND institution_id IS NULL)', name='notice_one_organisation'),
+    sa.ForeignKeyConstraint(['authority_id'], ['authority.id'], ),
+    sa.ForeignKeyConstraint(['enterprise_id'], ['enterprise.id'], ),
+    sa.ForeignKeyConstraint(['institution_id'], ['institution.id'], ),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('notice', schema=None) as batch_op:
+        batch_op.create_index('notice_authority', ['authority_id', 'id'], unique=False)
+        batch_op.create_index('notice_enterprise', ['enterprise_id', 'id'], unique=False)
+        batch_op.create_index('notice_institution', ['institution_id', 'id'], unique=False)
+        batch_op.create_index('notice_untexted', ['id'], unique=False, sqlite_where=sa.text('texted = 0'), postgresql_where=sa.text('NOT texted'))
 
     op.create_table('teacher',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -619,6 +670,16 @@ def upgrade():
     with op.batch_alter_table('import_batch', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_import_batch_enterprise_id'), ['enterprise_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_import_batch_plan_id'), ['plan_id'], unique=False)
+
+    op.create_table('notice_read',
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('notice_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.ForeignKeyConstraint(['notice_id'], ['notice.id'], ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['user_id'], ['ab_user.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('user_id', 'notice_id')
+    )
+    with op.batch_alter_table('notice_read', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_notice_read_notice_id'), ['notice_id'], unique=False)
 
     op.create_table('plan_day',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -1064,6 +1125,10 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_plan_day_plan_id'))
 
     op.drop_table('plan_day')
+    with op.batch_alter_table('notice_read', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_notice_read_notice_id'))
+
+    op.drop_table('notice_read')
     with op.batch_alter_table('import_batch', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_import_batch_plan_id'))
         batch_op.drop_index(batch_op.f('ix_import_batch_enterprise_id'))
@@ -1091,6 +1156,13 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_teacher_institution_id'))
 
     op.drop_table('teacher')
+    with op.batch_alter_table('notice', schema=None) as batch_op:
+        batch_op.drop_index('notice_untexted', sqlite_where=sa.text('texted = 0'), postgresql_where=sa.text('NOT texted'))
+        batch_op.drop_index('notice_institution')
+        batch_op.drop_index('notice_enterprise')
+        batch_op.drop_index('notice_authority')
+
+    op.drop_table('notice')
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_account_institution_id'))
         batch_op.drop_index(batch_op.f('ix_account_enterprise_id'))
@@ -1118,6 +1190,12 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_registration_draft_updated_at'))
 
     op.drop_table('registration_draft')
+    with op.batch_alter_table('notice_text', schema=None) as batch_op:
+        batch_op.drop_index('notice_text_waiting', sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"))
+        batch_op.drop_index('notice_text_sent')
+
+    op.drop_table('notice_text')
+    op.drop_table('notice_reader')
     with op.batch_alter_table('form_draft', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_form_draft_updated_at'))
 

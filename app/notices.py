@@ -1,0 +1,154 @@
+"""THE table of notices: what happens, who is told, in which words, and where the words lead.
+
+One line in `NOTICES` makes a notice: the portal lists it, the settings offer it by SMS (where a template is set), and the hook is
+`workflow.take_steps` for a step of the review, or one call of `tell` in the operation (docs/notices.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import case, func, insert, literal, select
+from sqlalchemy.orm import Session
+
+from app import clock
+from app.extensions import db
+from app.sets import among
+from models import ExamPlan, Notice, ScoreReport
+
+
+@dataclass(frozen=True)
+class Line:
+    """One kind of event. `to` are the parties told: for a step of the review its "owner" or its "reviewer", else those of
+    `tell`. `words` are filled with `what` it is about and the `remark` told along; `label` names it among the settings."""
+
+    to: tuple[str, ...]
+    label: Any
+    words: Any
+    tone: str = "info"
+
+
+NOTICES: dict[str, Line] = {
+    "submit": Line(("reviewer",), _l("有新的申报待受理"), _l("%(what)s已提交，等待受理。")),
+    "reopen": Line(("reviewer",), _l("企业信息变更后重新报审"), _l("%(what)s有变更，已重新报审，等待受理。")),
+    "withdraw": Line(("reviewer",), _l("申报被撤回"), _l("%(what)s已由申报单位撤回。"), "neutral"),
+    "accept": Line(("owner",), _l("申报已受理"), _l("%(what)s已受理，正在审核。")),
+    "approve": Line(("owner",), _l("审核通过"), _l("%(what)s已审核通过。"), "ok"),
+    "reject": Line(("owner",), _l("审核未通过"), _l("%(what)s未通过审核，请修改后重新提交。"), "bad"),
+    "order_paid": Line(("enterprise", "institution"), _l("订单已支付"), _l("%(what)s已支付，人员已报名。"), "ok"),
+    "order_expired": Line(("enterprise",), _l("订单超时失效"), _l("%(what)s超时未支付，已失效，名额已释放。"), "warn"),
+    "refunded": Line(("enterprise",), _l("退款完成"), _l("%(what)s的付款 %(remark)s 已原路退回。"), "warn"),
+    "invoice_issued": Line(("enterprise",), _l("发票已开具"), _l("%(what)s的发票已开具，可以下载。"), "ok"),
+    "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
+}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a notice may be about: one by name, several by number, and for each party the page of one (endpoint, argument,
+    attribute that fills it; no argument for a party's own page) and of the list."""
+
+    one: Any
+    many: Any
+    pages: Mapping[str, tuple[str, str, str]]
+    lists: Mapping[str, tuple[str, Mapping[str, str]]]
+
+
+_ALL = {"state": "all"}
+THINGS: dict[str, Thing] = {
+    "enterprise": Thing(
+        _l("企业“%(name)s”的注册"), _l("%(n)s 家企业的注册"),
+        {"authority": ("EnterpriseReviewView.show", "subject_id", "id"), "enterprise": ("EnterpriseView.show", "", "")},
+        {"authority": ("EnterpriseReviewView.list", _ALL)}),
+    "institution": Thing(
+        _l("机构“%(name)s”的备案"), _l("%(n)s 家机构的备案"),
+        {"authority": ("InstitutionView.show", "subject_id", "id"), "institution": ("FilingView.show", "", "")},
+        {"authority": ("InstitutionView.list", _ALL)}),
+    "training_plan": Thing(
+        _l("培训计划“%(name)s”"), _l("%(n)s 个培训计划"),
+        {"authority": ("PlanReviewView.show", "subject_id", "id"), "institution": ("PlanView.show", "plan_id", "id")},
+        {"authority": ("PlanReviewView.list", _ALL), "institution": ("PlanView.list", {})}),
+    "exam_plan": Thing(
+        _l("考核计划“%(name)s”"), _l("%(n)s 个考核计划"),
+        {"authority": ("ExamReviewView.show", "subject_id", "id"), "institution": ("ExamView.show", "exam_id", "id")},
+        {"authority": ("ExamReviewView.list", _ALL), "institution": ("ExamView.list", {})}),
+    "score_report": Thing(
+        _l("“%(name)s”的成绩"), _l("%(n)s 份成绩"),
+        {"authority": ("ScoreReviewView.show", "subject_id", "id"), "institution": ("ScoreView.show", "exam_id", "exam_plan_id")},
+        {"authority": ("ScoreReviewView.list", _ALL), "institution": ("ScoreView.list", {})}),
+    "order": Thing(
+        _l("订单“%(name)s”"), _l("%(n)s 个订单"),
+        {"enterprise": ("OrderView.show", "order_id", "id"), "institution": ("OrderView.show", "order_id", "id")},
+        {"enterprise": ("OrderView.list", {}), "institution": ("OrderView.list", {})}),
+    "certificate": Thing(
+        _l("证书“%(name)s”"), _l("%(n)s 本证书"),
+        {"enterprise": ("CertificateView.show", "certificate_id", "id"), "institution": ("CertificateView.show", "certificate_id", "id")},
+        {"enterprise": ("CertificateView.list", {}), "institution": ("CertificateView.list", {})}),
+}
+
+
+def offered_to(party: str) -> list[str]:
+    """The events that people of a party may be told of."""
+    owner = ("owner", party) if party != "authority" else ("reviewer",)
+    return [event for event, line in NOTICES.items() if set(owner) & set(line.to)]
+
+
+def what(kind: str, count: int, name: str) -> str:
+    """What a notice is about: by its name, or how many; several of different kinds are counted as matters."""
+    if kind not in THINGS:
+        return _("%(n)s 项", n=f"{count:,}")
+    return str(THINGS[kind].one) % {"name": name} if count == 1 else str(THINGS[kind].many) % {"n": f"{count:,}"}
+
+
+def sentence(notice: Notice) -> str:
+    """The notice in the reader's language."""
+    about = what(notice.subject_kind, notice.count, notice.name)
+    return str(NOTICES[notice.event].words) % {"what": about, "remark": notice.remark}
+
+
+def party_of(notice: Notice) -> str:
+    """The kind of organisation a notice was told to."""
+    if notice.authority_id is not None:
+        return "authority"
+    return "institution" if notice.institution_id is not None else "enterprise"
+
+
+def tell(event: str, kind: str, *, ids: Sequence[int], name: str = "", remark: str = "",
+         **organisations: int | None) -> None:
+    """Tell an event in the current transaction. `ids` are the rows it is about, all of one `kind`; `organisations` are given
+    as the columns of those of the line's parties (`enterprise_id=...`)."""
+    rows = [_row(event, kind, f"{party}_id", organisation, ids, name, remark)
+            for party in NOTICES[event].to if (organisation := organisations.get(f"{party}_id")) is not None and ids]
+    if rows:
+        db.session.execute(insert(Notice), rows)
+
+
+def tell_steps(session: Session, kind: str, model: type[Any], step: str, ids: list[int], owner: str, remark: str) -> None:
+    """Tell a step of the review: one notice for each organisation concerned, by name where one subject of it moved, else by
+    number; one statement, however many moved."""
+    line = NOTICES.get(step)
+    if line is None or not ids:
+        return
+    column = "authority_id" if "reviewer" in line.to else f"{owner}_id"
+    organisation = getattr(model, column, model.id)
+    # A score report is called by its exam.
+    name = ExamPlan.name if model is ScoreReport else model.name
+    alone = func.count() == 1
+    values = {"event": literal(step), "subject_kind": literal(kind), "subject_id": case((alone, func.min(model.id))),
+              "count": func.count(), "name": case((alone, func.min(name)), else_=""), "remark": literal(remark),
+              "at": literal(clock.now(), Notice.at.type), "texted": literal(False), column: organisation}
+    rows = select(*values.values()).where(among(model.id, ids)).group_by(organisation)
+    if model is ScoreReport:
+        rows = rows.join(ExamPlan, model.exam_plan_id == ExamPlan.id)
+    session.execute(insert(Notice).from_select(list(values), rows, include_defaults=False))
+
+
+def _row(event: str, kind: str, column: str, organisation: int, ids: Sequence[int], name: str, remark: str) -> dict[str, Any]:
+    single = len(ids) == 1
+    return {"authority_id": None, "institution_id": None, "enterprise_id": None, column: organisation, "event": event,
+            "subject_kind": kind, "subject_id": ids[0] if single else None, "count": len(ids), "name": name if single else "",
+            "remark": remark, "at": clock.now(), "texted": False}
