@@ -11,7 +11,7 @@ from flask_appbuilder.security.sqla.models import Permission, PermissionView, Ro
 from sqlalchemy import select
 
 from app import permissions
-from app.extensions import db
+from app.extensions import db, transaction
 from models import (
     Certificate,
     Enrolment,
@@ -138,6 +138,11 @@ def world(make: Any) -> dict[Any, int]:
     rows[Sitting] = db.session.scalars(select(Sitting.id).where(Sitting.exam_plan_id == exam.id)).first() or 0
     rows[Enrolment] = db.session.scalars(select(Enrolment.id).where(Enrolment.order_id == order.id)).first() or 0
     rows[StoredFile] = db.session.scalars(select(Enrolment.portrait_id).where(Enrolment.id == rows[Enrolment])).one() or 0
+    with transaction() as session:
+        notice = Notice(event="approve", subject_kind="exam_plan", subject_id=exam.id, count=1, institution_id=exam.institution_id,
+                        name=exam.name, at=exam.created_at)
+        session.add(notice)
+    rows[Notice] = notice.id
     rows[Teacher] = db.session.scalars(select(Teacher.id).where(Teacher.institution_id == exam.institution_id)).first() or 0
     return rows
 

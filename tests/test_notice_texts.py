@@ -204,6 +204,19 @@ def test_a_passing_failure_is_tried_again_and_a_final_one_is_the_administrators_
     assert login("hjp").get(f"/jobs/{job.id}").status_code == 404
 
 
+def test_a_message_whose_job_gave_up_goes_out_with_the_next_notice(
+        app: Any, make: Any, login: Any, standins: Any, noon: Any, told: Any, round_of_jobs: Any) -> None:
+    want(login, standins, "approve")
+    standins.control("sms", "settings", {"next_answers": ["error"]})
+    decide(make)
+    round_of_jobs()
+    with transaction() as session:
+        session.execute(update(Job).where(Job.name == "send_notice_text").values(state="failed"))
+    decide(make)
+    round_of_jobs()
+    assert told() == ["【建设工人培训】2 个培训计划已审核通过，请登录平台查看。"]
+
+
 def test_twenty_a_day_and_the_rest_the_next_morning(app: Any, make: Any, login: Any, standins: Any, noon: Any, told: Any,
                                                     round_of_jobs: Any) -> None:
     want(login, standins, "approve")

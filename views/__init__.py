@@ -73,7 +73,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
-    calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView, notices.NoticeView,
+    calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView,
 )
 
 

@@ -99,6 +99,9 @@ def _add(user_id: int, event: str, kind: str, count: int, name: str) -> None:
     if waiting is not None:
         waiting.count += count
         waiting.subject_kind = kind if waiting.subject_kind == kind else ""
+        job = jobs.latest(JOB, waiting.id)
+        if job is None or job.state in ("done", "failed"):  # it gave up after hours of failure: this is a reason to try again
+            jobs.schedule(JOB, waiting.id, due_at=_due(user_id, event))
         return
     row = NoticeText(user_id=user_id, event=event, subject_kind=kind, count=count, name=name, due_at=_due(user_id, event))
     session.add(row)

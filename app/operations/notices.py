@@ -92,9 +92,12 @@ def _reader(actor: Actor) -> NoticeReader:
     """The person's own row, made in the current transaction if there is none."""
     reader = db.session.get(NoticeReader, actor.user_id, with_for_update=True, populate_existing=True)
     if reader is None:
-        reader = NoticeReader(user_id=actor.user_id, read_through=0, texts=[])
-        db.session.add(reader)
-        db.session.flush()
+        try:
+            with db.session.begin_nested():
+                db.session.add(NoticeReader(user_id=actor.user_id, read_through=0, texts=[]))
+        except IntegrityError:
+            pass  # the same person, at the same moment in another window
+        reader = db.session.get_one(NoticeReader, actor.user_id, with_for_update=True, populate_existing=True)
     return reader
 
 
