@@ -21,6 +21,8 @@ class Actor:
     enterprise_id: int | None = None
     organisation: str = ""
     address: str = ""
+    # The authority at the top: what is anyone's is under it.
+    provincial: bool = False
 
     @property
     def is_authority(self) -> bool:

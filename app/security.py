@@ -122,7 +122,8 @@ def actor_of(account: Account, address: str = "") -> Actor:
     return Actor(user_id=user.id, name=f"{user.last_name}{user.first_name}".strip() or user.username,
                  party=account.party,  # type: ignore[arg-type]  # the column's CHECK allows these values only
                  authority_id=account.authority_id, institution_id=account.institution_id,
-                 enterprise_id=account.enterprise_id, organisation=account.organisation, address=address)
+                 enterprise_id=account.enterprise_id, organisation=account.organisation, address=address,
+                 provincial=account.authority is not None and account.authority.is_provincial)
 
 
 def current_account() -> Account | None:

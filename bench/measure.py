@@ -98,6 +98,11 @@ def measure(subject: Subject, folder: Path, options: Options) -> dict[str, Any]:
     for name, value in ours[0].counts.items():
         values = [each.counts[name] for each in ours]
         counts[name] = round(statistics.median(values), 4) if isinstance(value, float) else value  # type: ignore[type-var]
+    # Parts that both sides have timed: how much the worst of them is slower.
+    parts = [name for name in floor[0].counts if name.endswith("_s") and name in counts]
+    if parts:
+        counts["worst"] = round(max(float(counts[name]) / statistics.median(float(each.counts[name]) for each in floor)
+                                    for name in parts), 2)
     return {"name": subject.name, "ours_s": round(ours_s, 4), "floor_s": round(floor_s, 4), "ratio": round(ours_s / floor_s, 2),
             "peak_mb": round(max(each.peak_mb for each in ours), 1),
             "spread": round(max(each.seconds for each in ours) / min(each.seconds for each in ours), 2), **counts}

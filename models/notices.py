@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from flask_appbuilder import Model
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, false, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.crypto import Sealed
@@ -44,7 +44,7 @@ class Notice(Model):
     remark: Mapped[str] = mapped_column(String(500), default="")
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     # Whether the text messages it asks for were planned.
-    texted: Mapped[bool] = mapped_column(default=False, server_default=false())
+    texted: Mapped[bool] = mapped_column(default=False)
 
 
 class NoticeRead(Model):

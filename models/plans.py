@@ -25,7 +25,6 @@ class TrainingPlan(Reviewed, Model):
         CheckConstraint("fee_fen >= 0", name="training_plan_fee"),
         CheckConstraint("enrolment_form IN ('designated','open')", name="training_plan_form"),
         CheckConstraint("attendance_confirmed_at IS NULL OR class_opened_at IS NOT NULL", name="training_plan_class_order"),
-        Index("training_plan_listing", "authority_id", "review_state", "id"),
     )
     review_kind = "training_plan"
 

@@ -20,7 +20,7 @@ from app.presentation import moment, yuan
 from app.workflow import REVIEW_LABELS
 from models import Institution, Occupation, PlanDay, PlanOccupation, TrainingPlan
 from views.base import PortalView, page, put_error_on, said
-from views.listing import Filter, Search, like, listing
+from views.listing import Filter, Search, holding, like, listing
 from views.plan_form import FORMS, PlanForm, draft_of, form_values
 from views.plan_typing import kept_values, older_plan
 from views.records import events_of
@@ -78,7 +78,7 @@ class PlanView(PortalView):
     @page("/", "list")
     def list(self) -> Any:
         rows = listing(scope.visible(self.actor, TrainingPlan), order=(TrainingPlan.id.desc(),),
-                       searches=(Search("q", _l("计划名称"), lambda text: like(TrainingPlan.name, text)),),
+                       searches=(Search("q", _l("计划名称"), lambda text: holding(TrainingPlan.name, text)),),
                        filters=(_stage_filter(),),
                        options=(selectinload(TrainingPlan.occupations).joinedload(PlanOccupation.occupation),))
         return self.page("portal/plans/list.html", listing=rows, title=_("培训计划"))
@@ -154,7 +154,7 @@ class PlanReviewView(ReviewDesk):
     )
 
     def searches(self) -> Any:
-        return (Search("q", _l("计划名称"), lambda text: like(TrainingPlan.name, text)),
+        return (Search("q", _l("计划名称"), lambda text: holding(TrainingPlan.name, text)),
                 Search("institution", _l("培训机构"), lambda text: TrainingPlan.institution_id.in_(
                     select(Institution.id).where(like(Institution.name, text)))))
 

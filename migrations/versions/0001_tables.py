@@ -450,10 +450,11 @@ def upgrade():
     sa.UniqueConstraint('uscc')
     )
     with op.batch_alter_table('enterprise', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_enterprise_authority_id'), ['authority_id'], unique=False)
+        batch_op.create_index('enterprise_desk', ['authority_id', 'review_state', 'submitted_at', 'id'], unique=False)
+        batch_op.create_index('enterprise_submitted', ['submitted_at', 'id'], unique=False)
+        batch_op.create_index('enterprise_waiting', ['review_state', 'submitted_at', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_enterprise_name'), ['name'], unique=False)
         batch_op.create_index(batch_op.f('ix_enterprise_phone_index'), ['phone_index'], unique=False)
-        batch_op.create_index(batch_op.f('ix_enterprise_review_state'), ['review_state'], unique=False)
 
     op.create_table('institution',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -489,8 +490,9 @@ def upgrade():
     sa.UniqueConstraint('uscc')
     )
     with op.batch_alter_table('institution', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_institution_authority_id'), ['authority_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_institution_review_state'), ['review_state'], unique=False)
+        batch_op.create_index('institution_desk', ['authority_id', 'review_state', 'submitted_at', 'id'], unique=False)
+        batch_op.create_index('institution_submitted', ['submitted_at', 'id'], unique=False)
+        batch_op.create_index('institution_waiting', ['review_state', 'submitted_at', 'id'], unique=False)
 
     op.create_table('account',
     sa.Column('user_id', sa.Integer(), nullable=False),
@@ -524,7 +526,7 @@ def upgrade():
     sa.Column('name', sa.String(length=200), nullable=False),
     sa.Column('remark', sa.String(length=500), nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('texted', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('texted', sa.Boolean(), nullable=False),
     sa.CheckConstraint('(authority_id IS NOT NULL AND institution_id IS NULL AND enterprise_id IS NULL) OR (institution_id IS NOT NULL AND authority_id IS NULL AND enterprise_id IS NULL) OR (enterprise_id IS NOT NULL AND authority_id IS NULL AND institution_id IS NULL)', name='notice_one_organisation'),
     sa.ForeignKeyConstraint(['authority_id'], ['authority.id'], ),
     sa.ForeignKeyConstraint(['enterprise_id'], ['enterprise.id'], ),
@@ -591,12 +593,12 @@ def upgrade():
     sa.UniqueConstraint('name')
     )
     with op.batch_alter_table('training_plan', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_training_plan_authority_id'), ['authority_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_training_plan_enrolment_closes_at'), ['enrolment_closes_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_training_plan_enrolment_opens_at'), ['enrolment_opens_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_training_plan_institution_id'), ['institution_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_training_plan_review_state'), ['review_state'], unique=False)
-        batch_op.create_index('training_plan_listing', ['authority_id', 'review_state', 'id'], unique=False)
+        batch_op.create_index('training_plan_desk', ['authority_id', 'review_state', 'submitted_at', 'id'], unique=False)
+        batch_op.create_index('training_plan_submitted', ['submitted_at', 'id'], unique=False)
+        batch_op.create_index('training_plan_waiting', ['review_state', 'submitted_at', 'id'], unique=False)
 
     op.create_table('calendar_feed',
     sa.Column('user_id', sa.Integer(), nullable=False),
@@ -643,10 +645,11 @@ def upgrade():
     )
     with op.batch_alter_table('exam_plan', schema=None) as batch_op:
         batch_op.create_index('exam_plan_calendar', ['starts_at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_exam_plan_authority_id'), ['authority_id'], unique=False)
+        batch_op.create_index('exam_plan_desk', ['authority_id', 'review_state', 'submitted_at', 'id'], unique=False)
+        batch_op.create_index('exam_plan_submitted', ['submitted_at', 'id'], unique=False)
+        batch_op.create_index('exam_plan_waiting', ['review_state', 'submitted_at', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_exam_plan_institution_id'), ['institution_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_exam_plan_plan_id'), ['plan_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_exam_plan_review_state'), ['review_state'], unique=False)
 
     op.create_table('import_batch',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -855,9 +858,10 @@ def upgrade():
     sa.UniqueConstraint('exam_plan_id')
     )
     with op.batch_alter_table('score_report', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_score_report_authority_id'), ['authority_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_score_report_institution_id'), ['institution_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_score_report_review_state'), ['review_state'], unique=False)
+        batch_op.create_index('score_report_desk', ['authority_id', 'review_state', 'submitted_at', 'id'], unique=False)
+        batch_op.create_index('score_report_submitted', ['submitted_at', 'id'], unique=False)
+        batch_op.create_index('score_report_waiting', ['review_state', 'submitted_at', 'id'], unique=False)
 
     op.create_table('enrolment',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -1078,9 +1082,10 @@ def downgrade():
 
     op.drop_table('enrolment')
     with op.batch_alter_table('score_report', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_score_report_review_state'))
+        batch_op.drop_index('score_report_waiting')
+        batch_op.drop_index('score_report_submitted')
+        batch_op.drop_index('score_report_desk')
         batch_op.drop_index(batch_op.f('ix_score_report_institution_id'))
-        batch_op.drop_index(batch_op.f('ix_score_report_authority_id'))
 
     op.drop_table('score_report')
     with op.batch_alter_table('photo_upload', schema=None) as batch_op:
@@ -1135,21 +1140,22 @@ def downgrade():
 
     op.drop_table('import_batch')
     with op.batch_alter_table('exam_plan', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_exam_plan_review_state'))
         batch_op.drop_index(batch_op.f('ix_exam_plan_plan_id'))
         batch_op.drop_index(batch_op.f('ix_exam_plan_institution_id'))
-        batch_op.drop_index(batch_op.f('ix_exam_plan_authority_id'))
+        batch_op.drop_index('exam_plan_waiting')
+        batch_op.drop_index('exam_plan_submitted')
+        batch_op.drop_index('exam_plan_desk')
         batch_op.drop_index('exam_plan_calendar')
 
     op.drop_table('exam_plan')
     op.drop_table('calendar_feed')
     with op.batch_alter_table('training_plan', schema=None) as batch_op:
-        batch_op.drop_index('training_plan_listing')
-        batch_op.drop_index(batch_op.f('ix_training_plan_review_state'))
+        batch_op.drop_index('training_plan_waiting')
+        batch_op.drop_index('training_plan_submitted')
+        batch_op.drop_index('training_plan_desk')
         batch_op.drop_index(batch_op.f('ix_training_plan_institution_id'))
         batch_op.drop_index(batch_op.f('ix_training_plan_enrolment_opens_at'))
         batch_op.drop_index(batch_op.f('ix_training_plan_enrolment_closes_at'))
-        batch_op.drop_index(batch_op.f('ix_training_plan_authority_id'))
 
     op.drop_table('training_plan')
     with op.batch_alter_table('teacher', schema=None) as batch_op:
@@ -1170,15 +1176,17 @@ def downgrade():
 
     op.drop_table('account')
     with op.batch_alter_table('institution', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_institution_review_state'))
-        batch_op.drop_index(batch_op.f('ix_institution_authority_id'))
+        batch_op.drop_index('institution_waiting')
+        batch_op.drop_index('institution_submitted')
+        batch_op.drop_index('institution_desk')
 
     op.drop_table('institution')
     with op.batch_alter_table('enterprise', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_enterprise_review_state'))
         batch_op.drop_index(batch_op.f('ix_enterprise_phone_index'))
         batch_op.drop_index(batch_op.f('ix_enterprise_name'))
-        batch_op.drop_index(batch_op.f('ix_enterprise_authority_id'))
+        batch_op.drop_index('enterprise_waiting')
+        batch_op.drop_index('enterprise_submitted')
+        batch_op.drop_index('enterprise_desk')
 
     op.drop_table('enterprise')
     with op.batch_alter_table('ab_permission_view_role', schema=None) as batch_op:
