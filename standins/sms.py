@@ -24,7 +24,7 @@ A_DAY = 40
 # What a notice says after its variable; the words of the templates an operator would have approved.
 NOTICE_WORDS = {
     "submit": "已提交，等待受理", "reopen": "已重新报审，等待受理", "withdraw": "已由申报单位撤回", "accept": "已受理",
-    "approve": "已审核通过", "reject": "未通过审核，请修改后重新提交",
+    "approve": "已审核通过", "reject": "未通过审核",
     "order_paid": "已支付", "order_expired": "超时未支付，已失效",
     "refunded": "的付款已退回", "invoice_issued": "的发票已开具", "certificates_issued": "已生成",
 }

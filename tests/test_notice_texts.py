@@ -134,7 +134,7 @@ def test_many_of_a_kind_are_one_message_and_the_next_comes_ten_minutes_later(
     decide(make, "reject", name="另一种")
     round_of_jobs()
     assert sorted(told()) == sorted(["【建设工人培训】12 个培训计划已审核通过，请登录平台查看。",
-                                     "【建设工人培训】培训计划“另一种”未通过审核，请修改后重新提交，请登录平台查看。"])
+                                     "【建设工人培训】培训计划“另一种”未通过审核，请登录平台查看。"])
     decide(make)
     noon.advance(minutes=5)
     decide(make)

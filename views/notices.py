@@ -61,7 +61,7 @@ class NoticeView(PortalView):
     def texts(self) -> Any:
         notices.choose_texts(request.form.getlist("events"), actor=self.actor)
         said(_("短信提醒已保存。"))
-        return self.to("list", _anchor="texts")
+        return self.to("list")
 
     @page("/code", "edit", ("POST",))
     def code(self) -> Any:
@@ -78,7 +78,7 @@ class NoticeView(PortalView):
                 put_error_on(form, error)
             else:
                 said(_("手机号已验证，可以选择短信提醒。"))
-                return self.to("list", _anchor="texts")
+                return self.to("list")
         return self._list_page(form)
 
 
