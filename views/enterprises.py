@@ -117,7 +117,7 @@ class EnterpriseView(PortalView):
 
     @page("/submit", "submit", ("POST",))
     def submit(self) -> Any:
-        workflow.take_step(self._own(), "submit", actor=self.actor)
+        enterprises.submit(self._own(), actor=self.actor)
         said(_("已提交审核。"))
         return self.to("show")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from flask_appbuilder.security.sqla.models import Role, User
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -17,6 +18,8 @@ from app.actors import Actor
 from app.crypto import blind
 from app.errors import Conflict, Invalid, InvalidFields
 from app.extensions import db, let_go, transaction
+from app.identifiers import mask_phone
+from app.operations import rounds
 from app.operations.accounts import check_new_password, hashed
 from app.operations.checks import Findings, checked_photo, checked_uscc
 from app.operations.phone_codes import checked_phone, use_code
@@ -55,9 +58,9 @@ class Registration:
                 and (stored := getattr(self.draft, kind, None)) is not None}
 
 
-def paper_names() -> dict[str, str]:
+def paper_names() -> dict[str, Any]:
     """The papers in the person's words."""
-    return {"licence": _("营业执照"), "qualification": _("资质证书"), "commitment": _("企业承诺书")}
+    return {"licence": _l("营业执照"), "qualification": _l("资质证书"), "commitment": _l("企业承诺书")}
 
 
 def checked_paper(kind: str, name: str, data: bytes) -> bytes:
@@ -140,7 +143,7 @@ def register(registration: Registration, *, address: str = "") -> Enterprise:
             for each in stored.values():
                 each.enterprise_id = row.id
             actor = _open_account(row, password, address)
-            workflow.take_step(row, "submit", actor=actor)
+            _send(row, "submit", actor)
             if registration.draft is not None:
                 session.execute(delete(RegistrationDraft).where(RegistrationDraft.id == registration.draft.id))
             audit.record(actor, "register", row, {"uscc": uscc})
@@ -228,8 +231,37 @@ def correct(row: Enterprise, correction: Correction, *, actor: Actor) -> bool:
         audit.record(actor, "correct_enterprise", row, {"moved": moved, "papers": sorted(fresh)})
         session.flush()
         if moved and again:
-            workflow.take_step(row, "reopen", actor=actor)
+            _send(row, "reopen", actor)
     return moved and again
+
+
+def submit(row: Enterprise, *, actor: Actor) -> None:
+    """Send a registration to review again, after a withdrawal or a rejection. Raises `Conflict` when it is there already."""
+    with transaction():
+        _send(row, "submit", actor)
+
+
+def _send(row: Enterprise, step: str, actor: Actor) -> None:
+    """The step, and what was sent with it: the next round is compared with this one (A3)."""
+    workflow.take_step(row, step, actor=actor)
+    rounds.write(row, facts_of(row))
+
+
+def facts_of(row: Enterprise) -> rounds.Facts:
+    """The registration as it stands, for the record of this round."""
+    facts = rounds.Facts()
+    facts.say("name", _l("企业名称"), row.name)
+    facts.say("legal_representative", _l("法定代表人"), row.legal_representative)
+    facts.say("address", _l("企业地址"), row.address)
+    facts.say("founded_on", _l("成立日期"), row.founded_on)
+    facts.say("licence_until", _l("营业期限至"), row.licence_until)
+    facts.say("region", _l("所属地区"), row.region.full_name if row.region else row.region_code)
+    facts.say("provincial", _l("省属单位"), "是" if row.is_provincial else "否")
+    facts.say("contact_name", _l("负责人"), row.contact_name)
+    facts.say("phone", _l("手机号"), mask_phone(row.phone), secret=blind(row.phone, "phone"))
+    for kind, title in paper_names().items():
+        facts.file(kind, title, getattr(row, f"{kind}_id"))
+    return facts
 
 
 def papers_of(row: Enterprise) -> list[tuple[str, StoredFile]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -14,8 +15,9 @@ from app import audit, clock, workflow
 from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid, InvalidFields
 from app.extensions import db, transaction
-from app.operations import form_drafts
-from app.operations.plan_checks import DayDraft, PlanDraft, check, check_name, clashes
+from app.operations import form_drafts, rounds
+from app.operations.plan_checks import SESSIONS, DayDraft, PlanDraft, check, check_name, clashes
+from app.presentation import moment, yuan
 from models import Enterprise, Institution, PlanDay, PlanOccupation, TrainingPlan
 
 
@@ -124,7 +126,31 @@ def submit(plan: TrainingPlan, *, actor: Actor) -> None:
     """提交审核 (I12, I13). Raises `Invalid` saying what is missing, `Conflict` when it is submitted already."""
     if plan.editable and (missing := missing_for_submission(plan)):
         raise Invalid(" ".join(sentence for sentence, _place in missing))
-    workflow.take_step(plan, "submit", actor=actor)
+    with transaction():
+        workflow.take_step(plan, "submit", actor=actor)
+        rounds.write(plan, facts_of(plan))
+
+
+def facts_of(plan: TrainingPlan) -> rounds.Facts:
+    """The plan as it stands, for the record of this round: its reviewer sees what the next one changes (I13)."""
+    facts = rounds.Facts()
+    facts.say("name", _l("计划名称"), plan.name)
+    facts.say("fee", _l("费用"), yuan(plan.fee_fen))
+    facts.say("seats", _l("人数"), plan.seats)
+    facts.say("place", _l("培训地点"), plan.place)
+    facts.say("opens_at", _l("报名开始"), moment(plan.enrolment_opens_at))
+    facts.say("closes_at", _l("报名截止"), moment(plan.enrolment_closes_at))
+    facts.say("form", _l("报名形式"), {"open": "公开报名", "designated": "指定企业"}[plan.enrolment_form])
+    for taught in plan.occupations:
+        facts.part(f"occupation-{taught.occupation_id}-{taught.level_id}", _l("工种"), f"{taught.occupation.name}（{taught.level.name}）")
+    for each in plan.days:
+        part = facts.part(f"day-{each.id}", _l("培训日"), f"{each.day.isoformat()}")
+        part.say("session", _l("时段"), SESSIONS[each.session])
+        part.say("topic", _l("培训内容"), each.topic)
+        part.say("teacher", _l("授课老师"), each.teacher.name)
+    for enterprise in plan.designated:
+        facts.part(f"enterprise-{enterprise.id}", _l("指定企业"), enterprise.name)
+    return facts
 
 
 def suggested(institution: Institution) -> PlanDraft:
