@@ -37,16 +37,16 @@ TABLE: dict[str, dict[str, Verbs]] = {
     # 企业基本信息, for the enterprise itself
     "EnterpriseView": {ENTERPRISE: ("show", "edit", "submit")},
     # 企业审核, for its authority
-    "EnterpriseReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "review")},
+    "EnterpriseReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide")},
     # 机构备案, for the institution itself: unit data and teachers
     "FilingView": {INSTITUTION: ("show", "edit", "submit")},
     # 培训机构管理, for the authority: accounts and filings
-    "InstitutionView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "add", "reset", "review")},
+    "InstitutionView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "add", "reset", "accept", "decide")},
     # 培训计划, for the institution
     "PlanTypingView": {INSTITUTION: ("edit",)},
     "PlanView": {INSTITUTION: ("list", "show", "add", "edit", "submit")},
     # 培训计划审核, for the authority
-    "PlanReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "review")},
+    "PlanReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide")},
     # 日程, with the person's own private address of it
     "CalendarView": {ADMIN: ("show", "subscribe"), AUTHORITY: ("show", "subscribe"), INSTITUTION: ("show", "subscribe"),
                      ENTERPRISE: ("show", "subscribe")},
@@ -62,10 +62,10 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "ClassView": {INSTITUTION: ("list", "show", "open", "attendance", "download")},
     # 考核计划
     "ExamView": {INSTITUTION: ("list", "show", "add", "edit", "submit", "confirm", "download")},
-    "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "review", "download")},
+    "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},
     # 成绩报审
     "ScoreView": {INSTITUTION: ("list", "show", "pull", "import", "submit", "download")},
-    "ScoreReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "review", "download")},
+    "ScoreReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},
     # 证书
     "CertificateIssueView": {AUTHORITY: ("list", "show", "issue")},
     "CertificateView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "download", "push"), INSTITUTION: ("list", "show", "download"),

@@ -27,7 +27,7 @@ def hangzhou(parties: Parties) -> Any:
 
 
 def step(client: Any, enterprise: int, name: str, remark: str = "") -> Any:
-    return client.post(f"/reviews/enterprises/{enterprise}/step", data={"step": name, "remark": remark}, follow_redirects=True)
+    return client.post(f"/reviews/enterprises/{enterprise}/{name}", data={"remark": remark}, follow_redirects=True)
 
 
 def approved(parties: Parties, hangzhou: Any, **changes: Any) -> int:
@@ -127,7 +127,7 @@ def test_many_are_accepted_at_once_and_those_that_were_not_waiting_are_named(par
     first = parties.registered()
     second = parties.registered(uscc="91350100M000100Y43", phone="13911113333", name="西湖建设有限公司")
     step(hangzhou, first, "accept")
-    page = hangzhou.post("/reviews/enterprises/bulk", data={"step": "accept", "ids": [first, second]}, follow_redirects=True).text
+    page = hangzhou.post("/reviews/enterprises/bulk/accept", data={"ids": [first, second]}, follow_redirects=True).text
     assert "受理：已处理 1 项" in page
     assert "1 项当前状态不能受理，未处理：杭州新城建设有限公司" in page
     assert parties.enterprise(second)["state"] == "accepted"

@@ -113,7 +113,7 @@ def test_submit_withdraw_accept_approve_and_confirm_online_once(login: Any, make
     client.post(f"/exams/{exam.id}/confirm")
     assert db.session.get_one(ExamPlan, exam.id).online_confirmed_at is None
     for step in ("accept", "approve"):
-        city.post(f"/reviews/exams/{exam.id}/step", data={"step": step})
+        city.post(f"/reviews/exams/{exam.id}/{step}")
     for _twice in range(2):
         client.post(f"/exams/{exam.id}/confirm")
     assert db.session.get_one(ExamPlan, exam.id).online_confirmed_at is not None

@@ -195,7 +195,7 @@ def test_a_filing_is_written_submitted_and_approved(parties: Parties, hangzhou: 
     for each in re.findall(r'<img src="(/files/\d+)"', page):
         assert hangzhou.get(each).data.startswith(b"\xff\xd8")
     for step in ("accept", "approve"):
-        assert hangzhou.post(f"/institutions/{institution}/step", data={"step": step}).status_code == 303
+        assert hangzhou.post(f"/institutions/{institution}/{step}").status_code == 303
     page = client.get("/filing/").text
     assert "已通过杭州市城乡建设委员会审核，可以上报培训计划" in page
     assert parties.steps("institution", institution) == ["submit", "accept", "approve"]
@@ -204,10 +204,10 @@ def test_a_filing_is_written_submitted_and_approved(parties: Parties, hangzhou: 
 def test_a_rejected_filing_shows_the_reason_and_can_be_filed_again(parties: Parties, hangzhou: Any) -> None:
     institution, client = opened(parties, hangzhou)
     filed(client)
-    hangzhou.post(f"/institutions/{institution}/step", data={"step": "accept"})
-    assert "请填写不通过的原因" in hangzhou.post(f"/institutions/{institution}/step", data={"step": "reject", "remark": "  "},
+    hangzhou.post(f"/institutions/{institution}/accept")
+    assert "请填写不通过的原因" in hangzhou.post(f"/institutions/{institution}/reject", data={"remark": "  "},
                                           follow_redirects=True).text
-    hangzhou.post(f"/institutions/{institution}/step", data={"step": "reject", "remark": "承诺书没有公章"})
+    hangzhou.post(f"/institutions/{institution}/reject", data={"remark": "承诺书没有公章"})
     assert "未通过杭州市城乡建设委员会审核：承诺书没有公章" in client.get("/filing/").text
     assert "承诺书没有公章" in client.get("/filing/edit").text
     assert save(client, licence=None, address="新址 2 号").status_code == 303
@@ -224,7 +224,7 @@ def test_a_submitted_filing_is_settled_until_withdrawn(parties: Parties, hangzho
     assert client.post("/filing/withdraw").status_code == 303
     assert save(client, address="新址 3 号").status_code == 303
     client.post("/filing/submit")
-    hangzhou.post(f"/institutions/{institution}/step", data={"step": "accept"})
+    hangzhou.post(f"/institutions/{institution}/accept")
     assert "状态已变化" in client.post("/filing/withdraw", follow_redirects=True).text
     assert parties.institution("匠心")["state"] == "accepted"  # type: ignore[index]
 

@@ -120,5 +120,5 @@ def test_notices_ask_for_no_job_of_their_own(make: Any, login: Any) -> None:
     """A bulk step stays one statement more: messages are planned later, by the timetable."""
     before = len(db.session.scalars(select(Job.id)).all())
     plans = [make.plan("accepted").id for _each in range(3)]
-    login("hangzhou").post("/reviews/plans/bulk", data={"step": "approve", "ids": plans})
+    login("hangzhou").post("/reviews/plans/bulk/approve", data={"ids": plans})
     assert len(db.session.scalars(select(Job.id)).all()) == before

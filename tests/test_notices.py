@@ -46,7 +46,7 @@ def subject_in(make: Any, kind: str, state: str) -> Any:
 
 def take(login: Any, kind: str, row: Any, step: str) -> None:
     if step in ("accept", "approve", "reject"):
-        answer = login("hangzhou").post(f"{DESKS[kind]}/{row.id}/step", data={"step": step, "remark": "课时不足"})
+        answer = login("hangzhou").post(f"{DESKS[kind]}/{row.id}/{step}", data={"remark": "课时不足"})
     else:
         who, base = OWNERS[kind]
         answer = login(who).post(base.format(id=row.id, exam=getattr(row, "exam_plan_id", 0)) + "/" + step)
@@ -107,7 +107,7 @@ def test_many_plans_decided_at_once_are_one_notice_for_each_institution(app: Any
     plans.append(make.plan("accepted", institution="nbp", name="甬建培0001"))
     with transaction() as session:
         session.get_one(TrainingPlan, plans[-1].id).authority_id = make.authority("hangzhou").id
-    answer = login("hangzhou").post("/reviews/plans/bulk", data={"step": "approve", "ids": [plan.id for plan in plans]})
+    answer = login("hangzhou").post("/reviews/plans/bulk/approve", data={"ids": [plan.id for plan in plans]})
     assert answer.status_code == 303
     own, other = login("hjp"), login("nbp")
     assert (bell(own), bell(other)) == (1, 1)
@@ -120,7 +120,7 @@ def test_many_plans_decided_at_once_are_one_notice_for_each_institution(app: Any
 
 def test_a_step_that_moved_nothing_is_told_to_nobody(app: Any, make: Any, login: Any) -> None:
     plan = make.plan("approved")
-    login("hangzhou").post("/reviews/plans/bulk", data={"step": "approve", "ids": [plan.id]})
+    login("hangzhou").post("/reviews/plans/bulk/approve", data={"ids": [plan.id]})
     assert db.session.scalars(select(Notice)).all() == []
 
 

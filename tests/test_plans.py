@@ -131,7 +131,7 @@ def test_a_submitted_plan_is_locked_and_may_be_withdrawn_before_acceptance(login
     client.post(f"/plans/{plan.id}/withdraw")
     assert db.session.get_one(TrainingPlan, plan.id).review_state == "draft"
     client.post(f"/plans/{plan.id}/submit")
-    login("hangzhou").post(f"/reviews/plans/{plan.id}/step", data={"step": "accept"})
+    login("hangzhou").post(f"/reviews/plans/{plan.id}/accept")
     client.post(f"/plans/{plan.id}/withdraw")
     assert db.session.get_one(TrainingPlan, plan.id).review_state == "accepted"
     assert "状态已变化" in client.get("/").text
@@ -149,7 +149,7 @@ def test_the_desk_decides_many_at_once_and_names_what_was_left(login: Any, make:
     ready, late = [make.plan("accepted") for _each in range(3)], make.plan("submitted")
     foreign = make.plan("accepted", institution="nbp")
     city = login("hangzhou")
-    city.post("/reviews/plans/bulk", data={"step": "approve", "ids": [str(plan.id) for plan in (*ready, late, foreign)]})
+    city.post("/reviews/plans/bulk/approve", data={"ids": [str(plan.id) for plan in (*ready, late, foreign)]})
     states = {plan.id: db.session.get_one(TrainingPlan, plan.id).review_state for plan in (*ready, late, foreign)}
     assert [states[plan.id] for plan in ready] == ["approved"] * 3
     assert (states[late.id], states[foreign.id]) == ("submitted", "accepted")
@@ -164,7 +164,7 @@ def test_all_that_match_the_filter_are_decided_not_only_the_page(login: Any, mak
         make.plan("submitted")
     make.plan("accepted")
     city = login("hangzhou")
-    city.post("/reviews/plans/bulk", data={"step": "accept", "all": "1", "state": "submitted"})
+    city.post("/reviews/plans/bulk/accept", data={"all": "1", "state": "submitted"})
     assert {plan.review_state for plan in db.session.scalars(select(TrainingPlan))} == {"accepted"}
     accepted = select(ReviewEvent).where(ReviewEvent.step == "accept", ReviewEvent.subject_kind == "training_plan")
     assert len(db.session.scalars(accepted).all()) == 30
@@ -173,7 +173,7 @@ def test_all_that_match_the_filter_are_decided_not_only_the_page(login: Any, mak
 def test_a_bulk_rejection_without_a_reason_does_nothing(login: Any, make: Any) -> None:
     plan = make.plan("accepted")
     city = login("hangzhou")
-    city.post("/reviews/plans/bulk", data={"step": "reject", "ids": [str(plan.id)], "remark": ""})
+    city.post("/reviews/plans/bulk/reject", data={"ids": [str(plan.id)], "remark": ""})
     assert db.session.get_one(TrainingPlan, plan.id).review_state == "accepted"
     assert "请填写不通过的原因" in city.get("/reviews/plans/").text
 
@@ -183,7 +183,7 @@ def test_the_records_tell_every_step_with_person_and_time(login: Any, make: Any)
     client, city = login("hjp"), login("hangzhou")
     client.post(f"/plans/{plan.id}/submit")
     for step, remark in (("accept", ""), ("reject", "第二天没有老师")):
-        city.post(f"/reviews/plans/{plan.id}/step", data={"step": step, "remark": remark})
+        city.post(f"/reviews/plans/{plan.id}/{step}", data={"remark": remark})
     for reader in (client, city):
         page = reader.get(f"/records/training_plan/{plan.id}").text
         for text in ("受理时间", "审核时间", "审核状态", "第二天没有老师", "杭州市城乡建设委员会", "杭州经办", "未通过"):

@@ -98,8 +98,8 @@ def test_a_first_filing_has_no_changes_to_show(parties: Parties, hangzhou: Any) 
 def test_a_filing_refused_and_filed_again_shows_its_authority_what_changed(parties: Parties, hangzhou: Any) -> None:
     institution, client = opened(parties, hangzhou)
     filed(client)
-    for step in ({"step": "accept"}, {"step": "reject", "remark": "承诺书没有公章"}):
-        hangzhou.post(f"/institutions/{institution}/step", data=step)
+    for step in ("accept", "reject"):
+        hangzhou.post(f"/institutions/{institution}/{step}", data={"remark": "承诺书没有公章"})
     with parties.tables():
         old = db.session.scalars(select(StoredFile.id).where(StoredFile.kind == "commitment",
                                                              StoredFile.institution_id == institution)).one()

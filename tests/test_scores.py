@@ -230,7 +230,7 @@ def test_a_withdrawn_report_can_be_corrected_and_an_accepted_one_not_withdrawn(l
     upload(client, exam, filled(client, exam, [(50, 80, None)] * 3))
     assert results(exam) == ["failed"] * 3
     client.post(f"/scores/{exam.id}/submit")
-    city.post(f"/reviews/scores/{report_of(exam).id}/step", data={"step": "accept"})
+    city.post(f"/reviews/scores/{report_of(exam).id}/accept")
     client.post(f"/scores/{exam.id}/withdraw")
     assert report_of(exam).review_state == "accepted"
 
@@ -283,13 +283,13 @@ def test_a_report_is_accepted_rejected_corrected_and_approved(login: Any, exam: 
     report = report_of(exam)
     assert report.exam_plan.name in city.get("/reviews/scores/").text
     for step, remark in (("accept", ""), ("reject", "第 2 名成绩有误")):
-        city.post(f"/reviews/scores/{report.id}/step", data={"step": step, "remark": remark})
+        city.post(f"/reviews/scores/{report.id}/{step}", data={"remark": remark})
     assert "第 2 名成绩有误" in client.get(f"/scores/{exam.id}").text
     upload(client, exam, filled(client, exam, [(80, 80, None), (20, 80, None), (80, 80, None)]))
     assert results(exam) == ["passed", "failed", "passed"]
     client.post(f"/scores/{exam.id}/submit")
     for step in ("accept", "approve"):
-        city.post(f"/reviews/scores/{report.id}/step", data={"step": step})
+        city.post(f"/reviews/scores/{report.id}/{step}")
     assert report_of(exam).review_state == "approved"
     upload(client, exam, filled(client, exam, [(100, 100, None)] * 3))
     assert results(exam) == ["passed", "failed", "passed"]
