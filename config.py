@@ -45,6 +45,7 @@ class Settings:
     database_url: str = ""
     redis_url: str = ""
     storage_url: str = ""
+    ocr: str = "on"
     var_dir: Path = ROOT / "var"
     standins_port: int = 0
     web_workers: int = 2
@@ -266,6 +267,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if first.mode not in MODES:
         problems.append(f"MODE={first.mode!r} must be one of {', '.join(MODES)}")
     problems += _sign_in_problems(first)
+    if first.ocr not in ("on", "off"):
+        problems.append(f"OCR={first.ocr!r} must be on or off")
     if not problems and not first.production:
         _fill_for_demo(values, first)
     settings = Settings(**values)  # type: ignore[arg-type]

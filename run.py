@@ -1,7 +1,7 @@
 """The one entry of the portal.
 
-`python run.py` prepares what is missing and runs everything: broker, stand-ins (demo), web, worker, scheduler.
-`python run.py web|worker|scheduler|standins|release` runs one part, for many machines.
+`python run.py` prepares what is missing and runs everything: broker, stand-ins (demo), web, worker, scheduler, ocr.
+`python run.py web|worker|ocr|scheduler|standins|release` runs one part, for many machines.
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ def run_worker() -> None:
     worker.main()
 
 
+def run_ocr() -> None:
+    from workers import reader
+
+    reader.main()
+
+
 def run_scheduler() -> None:
     from workers import scheduler
 
@@ -79,7 +85,8 @@ def run_standins() -> None:
 
 
 PARTS: dict[str, Callable[[], None]] = {
-    "web": run_web, "worker": run_worker, "scheduler": run_scheduler, "standins": run_standins, "release": run_release,
+    "web": run_web, "worker": run_worker, "ocr": run_ocr, "scheduler": run_scheduler, "standins": run_standins,
+    "release": run_release,
 }
 
 
@@ -91,7 +98,7 @@ def run_part(name: str) -> None:
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s [{name}] %(levelname)s %(name)s: %(message)s")
     watch_parent()
     settings = load()
-    if name in ("web", "worker", "scheduler") and not settings.redis_url:
+    if name in ("web", "worker", "ocr", "scheduler") and not settings.redis_url:
         if broker := running_broker(settings.var_dir):
             os.environ["REDIS_URL"] = broker.url
         elif name != "web":
@@ -159,6 +166,8 @@ def run_all() -> None:
         except (NoBroker, Stopped) as error:
             raise SystemExit(str(error) or None) from None
         parts += [ours(name) for name in ("web", "worker", "scheduler")]
+        if settings.ocr == "on":
+            parts.append(ours("ocr"))
         if not settings.production:
             parts.append(ours("standins"))
         supervisor.run(parts, lambda: _healthy(settings), lambda: greet(settings, stamp.read(settings) or {}))

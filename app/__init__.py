@@ -19,9 +19,9 @@ from app import gateways
 from app.crypto import Vault
 from app.errors import PortalError
 from app.extensions import csrf, db, limiter, migrate, prepare_engine
+from app.jobs import OWN_QUEUE, QUEUE
 from config import VERSION, Settings
 
-QUEUE = "portal"
 # Where scheduler and workers show that they are alive.
 SCHEDULER_BEAT = "portal:scheduler"
 WORKER_BEAT = "portal:worker"
@@ -42,7 +42,8 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     if settings.redis_url:
         connection = Redis.from_url(settings.redis_url, socket_connect_timeout=2)
         app.extensions["redis"] = connection
-        app.extensions["queue"] = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+        names = (QUEUE, *OWN_QUEUE.values()) if settings.ocr == "on" else (QUEUE,)
+        app.extensions["queues"] = {name: Queue(name, connection=connection, serializer=JSONSerializer) for name in names}
     csrf.init_app(app)
     db.init_app(app)
     limiter.init_app(app)

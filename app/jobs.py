@@ -24,6 +24,10 @@ from models import Job
 LEASE = timedelta(seconds=30)
 RETRIES = 8
 PERFORM = "workers.jobs.perform"
+# The queue of all jobs but those that have one, and so a process, of their own. Where that one is left out (OCR=off)
+# theirs go with the others.
+QUEUE = "portal"
+OWN_QUEUE = {"read_licence": "ocr"}
 
 
 def schedule(name: str, subject_id: int, *, due_at: datetime | None = None, enterprise_id: int | None = None,
@@ -35,13 +39,25 @@ def schedule(name: str, subject_id: int, *, due_at: datetime | None = None, ente
     db.session.add(job)
     db.session.flush()
     if job.due_at <= at:
-        after_commit(partial(ring, [job.id]))
+        after_commit(partial(ring, [job.id], queue_of(name)))
     return job
 
 
-def ring(ids: list[int]) -> bool:
-    """Tell the queue about due jobs. A queue that cannot be reached only makes them later: the scheduler rings again."""
-    queue = current_app.extensions.get("queue")
+def queues() -> dict[str, Any]:
+    """The queues there are, by name; none where no Redis is set."""
+    found: dict[str, Any] = current_app.extensions.get("queues", {})
+    return found
+
+
+def queue_of(name: str) -> str:
+    """The queue that jobs of this name are rung to."""
+    own = OWN_QUEUE.get(name, QUEUE)
+    return own if own in queues() else QUEUE
+
+
+def ring(ids: list[int], queue_name: str = QUEUE) -> bool:
+    """Tell a queue about due jobs. A queue that cannot be reached only makes them later: the scheduler rings again."""
+    queue = queues().get(queue_name)
     if queue is None:
         return False
     try:
@@ -53,10 +69,15 @@ def ring(ids: list[int]) -> bool:
     return True
 
 
-def due(limit: int = 100) -> list[int]:
-    """Ids of jobs that are due, or whose worker has let its lease run out, oldest first."""
+def due(limit: int = 100, queue_name: str = "") -> list[int]:
+    """Ids of jobs that are due, or whose worker has let its lease run out, oldest first: all, or those of one queue, so that
+    what waits for a process that is away keeps nothing else waiting."""
     at = clock.now()
     wanted = or_(and_(Job.state == "waiting", Job.due_at <= at), and_(Job.state == "running", Job.lease_until < at))
+    if queue_name:
+        own = [name for name in OWN_QUEUE if queue_of(name) != QUEUE]
+        here = [name for name in own if queue_of(name) == queue_name]
+        wanted = and_(wanted, Job.name.not_in(own) if queue_name == QUEUE else Job.name.in_(here))
     return list(db.session.scalars(select(Job.id).where(wanted).order_by(Job.due_at).limit(limit)))
 
 
@@ -108,7 +129,7 @@ def again(job: Job) -> bool:
         moved = move(Job, [job.id], "state", JOB_MOVES, "failed", "waiting", due_at=clock.now(), attempts=0,
                      finished_at=None, error="")
         if moved:
-            after_commit(partial(ring, moved))
+            after_commit(partial(ring, moved, queue_of(job.name)))
     return bool(moved)
 
 

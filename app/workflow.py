@@ -204,6 +204,8 @@ INVOICE_MOVES: Moves = {"waiting": ("requested", "failed"), "requested": ("issue
 PUSH_MOVES: Moves = {"waiting": ("pushed", "failed"), "failed": ("waiting",), "pushed": ("waiting",)}
 # A text message that was "sending" when its worker died may have gone out: it is failed, and only a person sends it again.
 NOTICE_TEXT_MOVES: Moves = {"waiting": ("sending", "dropped"), "sending": ("sent", "waiting", "failed"), "failed": ("sending",)}
+# A process that ended in the middle of a reading leaves it there: the next one takes it up from the same state.
+READING_MOVES: Moves = {"waiting": ("reading",), "reading": ("reading", "read", "failed", "unavailable")}
 CERTIFICATE_MOVES: Moves = {"valid": ("revoked",)}
 JOB_MOVES: Moves = {"waiting": ("running",), "running": ("done", "failed", "waiting"), "failed": ("waiting",)}
 

@@ -63,7 +63,7 @@ def _application(_standins: RunningStandins, _database: services.Database, tmp_p
     var_dir = tmp_path_factory.mktemp("var")
     # Most tests move the clock by days and go on as the same person; those of idle sessions set the minutes themselves.
     environ = {**_standins.environ(), "MODE": "test", "VAR_DIR": str(var_dir), "PUBLIC_URL": "http://portal.test",
-               "IDLE_MINUTES": "5000000"}
+               "OCR": "off", "IDLE_MINUTES": "5000000"}
     release(load({**environ, "DATABASE_URL": _database.template_url}))
     app = create_app(load({**environ, "DATABASE_URL": _database.url}))
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, SERVER_NAME=None)

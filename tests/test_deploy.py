@@ -40,7 +40,7 @@ def test_the_example_filled_in_starts() -> None:
     assert load(filled).production
 
 
-@pytest.mark.parametrize("part", ["web", "worker", "scheduler"])
+@pytest.mark.parametrize("part", ["web", "worker", "ocr", "scheduler"])
 def test_each_part_has_a_unit_that_runs_it(part: str) -> None:
     unit = (DEPLOY / f"portal-{part}.service").read_text(encoding="utf-8")
     assert f"ExecStart=/opt/portal/.venv/bin/python run.py {part}\n" in unit

@@ -218,4 +218,4 @@ def test_a_start_is_not_healthy_by_the_signs_of_life_of_the_run_before(var_dir: 
 
 
 def test_an_unknown_part_is_answered_with_the_parts_there_are() -> None:
-    assert refused("wbe") == "usage: python run.py [web|worker|scheduler|standins|release]"
+    assert refused("wbe") == "usage: python run.py [web|worker|ocr|scheduler|standins|release]"

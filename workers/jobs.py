@@ -9,7 +9,20 @@ from app import jobs
 from app.errors import PortalError
 from app.extensions import db
 from app.gateways.errors import GatewayError
-from app.operations import captchas, certificates, drafts, form_drafts, invoices, notice_texts, orders, passwords, rosters, scores, sign_ins
+from app.operations import (
+    captchas,
+    certificates,
+    drafts,
+    form_drafts,
+    invoices,
+    notice_texts,
+    orders,
+    passwords,
+    readings,
+    rosters,
+    scores,
+    sign_ins,
+)
 
 Report = Callable[[int, int], None]
 log = logging.getLogger("portal.jobs")
@@ -32,6 +45,7 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
     "forget_sign_ins": sign_ins.run_forgetting,
     "plan_notice_texts": notice_texts.run_plan,
     "send_notice_text": notice_texts.run_send,
+    "read_licence": readings.read_licence,
 }
 
 

@@ -24,8 +24,8 @@ BEAT = 0.5
 RING_AGAIN = 5.0
 QUEUE_FULL = 200
 log = logging.getLogger("portal.scheduler")
-# When each due job was last rung by this process: the worker is given a moment before the bell sounds again.
-_rung: dict[int, float] = {}
+# When each due job of a queue was last rung by this process: the worker is given a moment before the bell sounds again.
+_rung: dict[str, dict[int, float]] = {}
 
 
 def set_timers() -> None:
@@ -61,25 +61,26 @@ def beat() -> None:
     """One turn: timers, then the doorbell for every due job the queue may not know of."""
     app = application()
     set_timers()
-    queue = app.extensions["queue"]
     try:
         app.extensions["redis"].set(SCHEDULER_BEAT, clock.now().isoformat(), ex=15)
-        if queue.count < QUEUE_FULL:
-            _ring()
+        for name, queue in jobs.queues().items():
+            if queue.count < QUEUE_FULL:
+                _ring(name)
     except RedisError as error:
         log.warning("the broker cannot be reached, due jobs wait: %s", error)
     finally:
         db.session.rollback()
 
 
-def _ring() -> None:
+def _ring(name: str) -> None:
     at = time.monotonic()
-    waiting = jobs.due()
-    for job_id in set(_rung) - set(waiting):
-        del _rung[job_id]
-    silent = [job_id for job_id in waiting if at - _rung.get(job_id, -RING_AGAIN) >= RING_AGAIN]
-    if silent and jobs.ring(silent):
-        _rung.update(dict.fromkeys(silent, at))
+    waiting = jobs.due(queue_name=name)
+    rung = _rung.setdefault(name, {})
+    for job_id in set(rung) - set(waiting):
+        del rung[job_id]
+    silent = [job_id for job_id in waiting if at - rung.get(job_id, -RING_AGAIN) >= RING_AGAIN]
+    if silent and jobs.ring(silent, name):
+        rung.update(dict.fromkeys(silent, at))
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from rq.serializers import JSONSerializer
 
 from app import WORKER_BEAT, clock
 from app.extensions import db
+from app.jobs import QUEUE
 from workers.runtime import application
 from workers.supervisor import die_with_parent
 
@@ -36,6 +37,6 @@ def main() -> None:
     app = application()
     import workers.jobs  # noqa: F401  # loaded before the forks: each child then starts at once
 
-    worker = PortalWorker([app.extensions["queue"]], connection=app.extensions["redis"], serializer=JSONSerializer,
+    worker = PortalWorker([app.extensions["queues"][QUEUE]], connection=app.extensions["redis"], serializer=JSONSerializer,
                           worker_ttl=30, job_monitoring_interval=2)
     worker.work(logging_level="WARNING", with_scheduler=False)

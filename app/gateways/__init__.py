@@ -9,6 +9,7 @@ from app.gateways.errors import AlreadyPaid, GatewayError, MissingObject
 from app.gateways.exam import ExamGateway
 from app.gateways.invoice import NuonuoInvoiceGateway
 from app.gateways.ministry import MinistryGateway
+from app.gateways.ocr import LicenceReader
 from app.gateways.payment import AlipayGateway
 from app.gateways.sms import AliyunSmsGateway
 from app.gateways.storage import Storage
@@ -57,6 +58,8 @@ class GatewaySettings(Protocol):
     def ministry_token(self) -> str: ...
     @property
     def storage_url(self) -> str: ...
+    @property
+    def ocr(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Gateways:
     exam: ExamGateway
     ministry: MinistryGateway
     storage: Storage
+    reader: LicenceReader
 
 
 def build(settings: GatewaySettings) -> Gateways:
@@ -85,4 +89,5 @@ def build(settings: GatewaySettings) -> Gateways:
         exam=ExamGateway(s.exam_url, s.exam_token),
         ministry=MinistryGateway(s.ministry_url, s.ministry_token),
         storage=Storage(s.storage_url),
+        reader=LicenceReader(s.ocr),
     )

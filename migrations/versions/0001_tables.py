@@ -354,6 +354,23 @@ def upgrade():
     with op.batch_alter_table('form_draft', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_form_draft_updated_at'), ['updated_at'], unique=False)
 
+    op.create_table('licence_reading',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('file_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('state', sa.String(length=20), nullable=False),
+    sa.Column('fields', sa.JSON(), nullable=False),
+    sa.Column('error', sa.String(length=300), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("state IN ('waiting','reading','read','failed','unavailable')", name='licence_reading_state'),
+    sa.ForeignKeyConstraint(['file_id'], ['stored_file.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('licence_reading', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_licence_reading_file_id'), ['file_id'], unique=False)
+
     op.create_table('notice_reader',
     sa.Column('user_id', sa.Integer(), nullable=False),
     sa.Column('read_through', sa.Integer(), nullable=False),
@@ -1204,6 +1221,10 @@ def downgrade():
 
     op.drop_table('notice_text')
     op.drop_table('notice_reader')
+    with op.batch_alter_table('licence_reading', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_licence_reading_file_id'))
+
+    op.drop_table('licence_reading')
     with op.batch_alter_table('form_draft', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_form_draft_updated_at'))
 
