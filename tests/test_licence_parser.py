@@ -103,6 +103,20 @@ def test_lost_labels_cost_confidence_and_no_value() -> None:
     assert found["address"].confidence < 0.9
 
 
+def test_a_label_with_one_character_misread_is_still_that_label() -> None:
+    assert values(sheet(法定代表人="法定代龙人", 注册资本="注斯资本", 成立日期="成立目期", 经营范围="经营范博")) == TRUTH
+
+
+def test_a_type_that_follows_a_broken_name_is_no_part_of_it() -> None:
+    lost: dict[str, str | None] = {"类": None, "型": None, "杭州宏远建筑工程有限公司第": "杭州宏远建筑工程有限公", "一分公司": "司"}
+    assert values(sheet(**lost))["name"] == "杭州宏远建筑工程有限公司"
+
+
+def test_the_number_of_an_identity_card_is_not_taken_for_a_code() -> None:
+    card = [seen("公民身份号码", 100, 400, 260, 440), seen("330106199001010018", 300, 400, 700, 440)]
+    assert fields(card, right_uscc) == {}
+
+
 def test_a_value_stuck_to_its_label_is_cut_off_it() -> None:
     lines = [line for line in sheet() if line.text not in ("名", "称", "杭州宏远建筑工程有限公司第", "注册资本", "伍佰万元整", "住", "所",
                                                            "浙江省杭州市西湖区文三路100号")]

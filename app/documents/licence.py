@@ -139,9 +139,8 @@ def _labelled(pieces: list[_Piece]) -> list[_Piece]:
 
 def _cut(piece: _Piece) -> list[_Piece]:
     """A line, cut before and after each label in it."""
-    whole = _FIELD_OF.get(piece.text.rstrip("：:"))
-    if whole is not None:
-        return [replace(piece, label=piece.text.rstrip("：:"))]
+    if (whole := _as_label(piece.text.rstrip("：:"))) is not None:
+        return [replace(piece, label=whole)]
     for label in sorted(_FIELD_OF, key=len, reverse=True):
         if len(label) > 1 and piece.text.startswith(label):
             head, rest = _split(piece, len(label))
@@ -159,6 +158,15 @@ def _cut(piece: _Piece) -> list[_Piece]:
             head, rest = _split(piece, len(piece.text) - len(label))
             return [head, replace(rest, label=label)]
     return [piece]
+
+
+def _as_label(text: str) -> str | None:
+    """The label this text is; a long one may have one character misread, as only a label is meant by the others."""
+    if text in _FIELD_OF:
+        return text
+    near = (label for label in _FIELD_OF if len(label) == len(text) >= 4
+            and sum(a != b for a, b in zip(label, text, strict=True)) == 1)
+    return next(near, None)
 
 
 def _split(piece: _Piece, at: int) -> tuple[_Piece, _Piece]:
@@ -220,7 +228,8 @@ def _read(field: str, rows: list[_Piece]) -> ReadField | None:
     if field == "legal_representative":
         rows = rows[:1]
     if field == "name":
-        ends = (n for n in range(1, len(rows)) if _TYPE.match(rows[n].text) and rows[n - 1].text.endswith(_NAME_ENDS))
+        texts = [piece.text for piece in rows]
+        ends = (n for n in range(1, len(rows)) if _TYPE.match(texts[n]) and "".join(texts[:n]).endswith(_NAME_ENDS))
         rows = rows[:next(ends, len(rows))]
     if field == "address":
         rows = [piece for piece in rows if not _NOT_IN_ADDRESS.search(piece.text)]
@@ -271,6 +280,8 @@ def _code(pieces: list[_Piece], right_uscc: Callable[[str], bool]) -> ReadField 
         if right_uscc(run):
             return ReadField(run, round(piece.confidence, 3))
     label = next((piece for piece in pieces if piece.label == "统一社会信用代码"), None)
+    if label is None:  # codes of enterprises begin with 9; anything else may be a person's identity number, which is not for us
+        seen = [each for each in seen if each[0].startswith("9")]
     if not seen:
         return None
     nearest = min(seen, key=lambda each: (abs(each[1].middle - label.middle) + abs(each[1].left - label.left) if label else 0,

@@ -50,11 +50,11 @@ class LicenceReader:
         """Whether the engine is in memory."""
         return self._engine is not None
 
-    def read(self, jpeg: bytes) -> list[Line]:
-        """The lines of a picture. Raises `NotInstalled`; `GatewayError`, permanent for what is no picture, passing for
-        whatever else the engine stumbles over."""
+    def read(self, jpeg: bytes, quarter_turns: int = 0) -> list[Line]:
+        """The lines of a picture, turned clockwise first. Raises `NotInstalled`; `GatewayError`, permanent for what is no
+        picture, passing for whatever else the engine stumbles over."""
         engine = self.engine()
-        picture = _decoded(jpeg)
+        picture = _decoded(jpeg, quarter_turns)
         try:
             found = engine(picture)
         except Exception as error:  # the engine's own, onnxruntime's and OpenCV's have nothing in common
@@ -89,13 +89,13 @@ def _make() -> Any:
         if not (models / name).is_file():  # it would be fetched from the network otherwise, and we never do
             raise NotInstalled(f"rapidocr is installed without its model {name}")
     return RapidOCR(params={
-        "Global.log_level": "warning", "Global.use_cls": False, "Global.max_side_len": _READ_SIDE,
+        "Global.log_level": "error", "Global.use_cls": False, "Global.max_side_len": _READ_SIDE,
         "Det.model_path": str(models / _DETECT), "Det.limit_type": "max", "Det.limit_side_len": _LOOK_SIDE,
         "Rec.model_path": str(models / _RECOGNISE),
     })
 
 
-def _decoded(jpeg: bytes) -> Any:
+def _decoded(jpeg: bytes, quarter_turns: int) -> Any:
     """The picture as OpenCV wants it. Its size is read before its pixels are."""
     import io
 
@@ -113,4 +113,4 @@ def _decoded(jpeg: bytes) -> Any:
     picture = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         raise GatewayError("the picture cannot be decoded", permanent=True, code="picture")
-    return picture
+    return numpy.ascontiguousarray(numpy.rot90(picture, -quarter_turns))
