@@ -22,8 +22,8 @@ VERSION = "1.0.0"
 ROOT = Path(__file__).resolve().parent
 MODES = ("demo", "production", "test")
 SECOND_FACTOR = ("offered", "required")
-# What an operator may do without: an event without a template of its own is not offered by SMS.
-OPTIONAL = ("mode", "sms_notice_templates")
+# What stands in SMS_NOTICE_TEMPLATES where no notice goes out by SMS: everything is set, also what is not wanted.
+NO_TEMPLATES = "none"
 DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
     "submit", "reopen", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
     "certificates_issued"), 1))
@@ -206,7 +206,7 @@ def _fill_for_demo(values: dict[str, object], settings: Settings) -> None:
 
 def _production_problems(settings: Settings) -> list[str]:
     problems = [f"{f.name.upper()} is not set" for f in fields(Settings)
-                if getattr(settings, f.name) == "" and f.name not in OPTIONAL]
+                if getattr(settings, f.name) == "" and f.name != "mode"]
     for gateway in GATEWAYS:
         name = {"alipay": "alipay_gateway_url", "sms": "sms_endpoint"}.get(gateway, f"{gateway}_url")
         host = urlsplit(getattr(settings, name)).hostname or ""
@@ -228,6 +228,8 @@ def _sign_in_problems(settings: Settings) -> list[str]:
 
 
 def _checked_templates(settings: Settings) -> list[str]:
+    if settings.sms_notice_templates == NO_TEMPLATES:
+        return []
     pairs = [pair for pair in re.split(r"[,\s]+", settings.sms_notice_templates) if pair]
     return [f"SMS_NOTICE_TEMPLATES: {pair!r} is not event=SMS_number" for pair in pairs if not re.fullmatch(r"[a-z_]+=SMS_[0-9]+", pair)]
 

@@ -63,3 +63,13 @@ def test_the_web_server_listens_on_this_machine_alone_until_told_otherwise() -> 
 def test_a_setting_that_would_let_nobody_in_is_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load(example() | {name: value})
+
+
+@pytest.mark.parametrize("given", ["approve", "approve=110", "approve=SMS_1,=SMS_2", "none,approve=SMS_1"])
+def test_templates_of_notices_that_are_none_are_refused(given: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="SMS_NOTICE_TEMPLATES"):
+        load({"MODE": "test", "VAR_DIR": str(tmp_path), "SMS_NOTICE_TEMPLATES": given})
+
+
+def test_a_portal_may_do_without_notices_by_sms(tmp_path: Path) -> None:
+    assert load({"MODE": "test", "VAR_DIR": str(tmp_path), "SMS_NOTICE_TEMPLATES": "none"}).sms_notice_templates == "none"
