@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 from app.extensions import transaction
 from app.parameters import DEFAULTS
-from models import Education, Occupation, Parameter, Region, SkillLevel, Title
+from models import Education, Occupation, Parameter, Region, Remark, SkillLevel, Title
 
 DATA = Path(__file__).parent / "data"
 LISTS: dict[str, type[Any]] = {
     "occupations": Occupation, "skill_levels": SkillLevel, "titles": Title, "education": Education,
+    "remarks": Remark,
 }
 
 
@@ -43,8 +44,7 @@ def load_dictionaries() -> None:
             known = set(session.scalars(select(model.code)))
             for position, entry in enumerate(entries):
                 if entry["code"] not in known:
-                    session.add(model(code=entry["code"], name=entry["name"], position=position,
-                                      enabled=entry.get("enabled", True)))
+                    session.add(model(**{"position": position, **entry}))
         keys = set(session.scalars(select(Parameter.key)))
         for key, (value, note) in DEFAULTS.items():
             if key not in keys:

@@ -36,6 +36,7 @@ from models import (
     PhotoUpload,
     PlanEnterprise,
     Region,
+    Remark,
     ScoreReport,
     SignIn,
     Sitting,
@@ -225,7 +226,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
     StoredFile: _stored_file, Job: _job, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
-    Education: _everyone, Parameter: _everyone,
+    Education: _everyone, Parameter: _everyone, Remark: _everyone,
 }
 
 

@@ -3,7 +3,7 @@
 from models.accounts import Account, CalendarFeed, PhoneCode
 from models.audit import AuditEvent
 from models.certificates import Certificate, CertificateCounter
-from models.dictionaries import Education, Occupation, Parameter, Region, SkillLevel, Title
+from models.dictionaries import Education, Occupation, Parameter, Region, Remark, SkillLevel, Title
 from models.drafts import RegistrationDraft, SpentCaptcha
 from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
 from models.files import StoredFile
@@ -19,10 +19,10 @@ from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
-    "Account", "AuditEvent", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education", "Enrolment",
-    "Enterprise", "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job", "LicenceReading", "Notice",
-    "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload",
-    "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft", "ReviewEvent", "ScoreReport",
-    "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "Timer",
-    "Title", "TrainingPlan",
+    "Account", "AuditEvent", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education",
+    "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job",
+    "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order", "Parameter",
+    "Payment", "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region",
+    "RegistrationDraft", "Remark", "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel",
+    "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "Timer", "Title", "TrainingPlan",
 ]

@@ -77,6 +77,13 @@ class Education(_Entry, Model):
     __tablename__ = "education"
 
 
+class Remark(_Entry, Model):
+    """A remark that reviewers use again and again (不通过原因). `subject_kind` is what it is said of; empty for anything."""
+
+    __tablename__ = "remark"
+    subject_kind: Mapped[str] = mapped_column(String(20), default="")
+
+
 class Parameter(Model):
     """A tunable number or pattern, e.g. ``order_minutes`` = 60. What each means stands in `app.parameters`."""
 

@@ -22,6 +22,7 @@ from app.errors import Invalid
 from app.extensions import csrf, db
 from app.operations.numbering import parse_pattern
 from app.security import current_actor
+from app.workflow import SUBJECTS
 from models import (
     AuditEvent,
     Education,
@@ -29,6 +30,7 @@ from models import (
     Occupation,
     Parameter,
     Region,
+    Remark,
     ReviewEvent,
     SkillLevel,
     StoredFile,
@@ -100,6 +102,16 @@ class RegionView(DictionaryView):
     column_editable_list = ("name", "enabled")
     column_default_sort = "code"
     form_columns = ("code", "name", "parent", "enabled")
+
+
+class RemarkView(DictionaryView):
+    """What reviewers may say with one click; each belongs to a kind of subject, or to all of them."""
+
+    column_list = ("code", "subject_kind", "name", "position", "enabled")
+    form_columns = ("code", "subject_kind", "name", "position", "enabled")
+    column_labels = {**DictionaryView.column_labels, "subject_kind": _l("适用于")}
+    form_choices = {"subject_kind": [("", _l("全部")), *((kind, subject.label) for kind, subject in SUBJECTS.items())]}
+    column_choices = form_choices
 
 
 class ParameterView(DictionaryView):
@@ -179,6 +191,7 @@ def register_console(app: Flask) -> None:
         DictionaryView(SkillLevel, db, name=_l("等级"), category=lists, endpoint="console_levels", url="levels"),
         DictionaryView(Title, db, name=_l("职称"), category=lists, endpoint="console_titles", url="titles"),
         DictionaryView(Education, db, name=_l("文化程度"), category=lists, endpoint="console_education", url="education"),
+        RemarkView(Remark, db, name=_l("审核常用语"), category=lists, endpoint="console_remarks", url="remarks"),
         ParameterView(Parameter, db, name=_l("参数"), category=lists, endpoint="console_parameters", url="parameters"),
         JobView(Job, db, name=_l("任务队列"), category=queue, endpoint="console_jobs", url="jobs"),
         FileView(StoredFile, db, name=_l("文件"), category=raw, endpoint="console_files", url="files"),

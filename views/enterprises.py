@@ -156,4 +156,5 @@ class EnterpriseReviewView(ReviewDesk):
         return (joinedload(Enterprise.region).joinedload(Region.parent),)
 
     def show_values(self, subject: Enterprise) -> dict[str, Any]:
-        return {"enterprise": subject, "papers": enterprises.papers_of(subject), "phone": mask_phone(subject.phone)}
+        return {"enterprise": subject, "comparison": enterprises.compared(subject),
+                "papers": enterprises.papers_of(subject), "phone": mask_phone(subject.phone)}

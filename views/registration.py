@@ -15,9 +15,9 @@ from wtforms.validators import InputRequired, Optional
 
 from app import files
 from app.documents import letter, papers
-from app.errors import PortalError
+from app.errors import NotFound, PortalError
 from app.extensions import db, limiter
-from app.operations import drafts, enterprises, passwords, phone_codes
+from app.operations import drafts, enterprises, passwords, phone_codes, readings
 from app.operations.checks import MOST_BYTES
 from models import Region, RegistrationDraft
 from views.base import PortalView, answer_error, download, public_page, put_error_on, said, uploaded
@@ -55,6 +55,7 @@ class RegistrationForm(CaptchaForm):
     address = line(_l("企业地址"), 200)
     founded_on = Day(_l("成立日期"), validators=[Optional()])
     licence_until = Day(_l("营业期限至"), validators=[Optional()])
+    confirmed = BooleanField(_l("我已对照营业执照核对以上内容"))
     licence = FileField(_l("营业执照"))
     qualification = FileField(_l("资质证书"))
     commitment = FileField(_l("企业承诺书"))
@@ -71,7 +72,8 @@ class RegistrationForm(CaptchaForm):
             is_provincial=self.is_provincial.data, address=self.address.data,
             legal_representative=self.legal_representative.data, contact_name=self.contact_name.data,
             phone=self.phone.data, code=self.code.data, password=self.password.data, again=self.again.data,
-            papers=given_papers(), founded_on=self.founded_on.data, licence_until=self.licence_until.data, draft=draft)
+            papers=given_papers(), founded_on=self.founded_on.data, licence_until=self.licence_until.data, draft=draft,
+            confirmed=self.confirmed.data)
 
 
 class RegistrationView(PortalView):
@@ -126,6 +128,18 @@ class RegistrationView(PortalView):
         stored = drafts.paper_of(_token(), kind)
         return download(files.read(stored), stored.name, stored.content_type, inline=True)
 
+    @public_page("/reading")
+    @limiter.limit("120 per minute")
+    def reading(self) -> Any:
+        """What was read on this browser's licence so far, field by field as the form names them."""
+        found = drafts.reading_of(drafts.draft_of(_token()))
+        if found is None:
+            raise NotFound("")
+        fields = {name: found.fields[read_as] for name, read_as in enterprises.READ_AS.items() if read_as in found.fields}
+        answer = jsonify(ended=found.ended, message=readings.explain_reading(found), fields=fields)
+        answer.headers["Cache-Control"] = "private, no-store"
+        return answer
+
     @public_page("/clear", ("POST",))
     @limiter.limit("60 per hour")
     def clear(self) -> Any:
@@ -145,7 +159,8 @@ class RegistrationView(PortalView):
 
     def _page(self, form: RegistrationForm, draft: RegistrationDraft | None) -> Any:
         form.draw_captcha()
-        drawn = self.page("portal/accounts/register.html", form=form, title=_("企业注册"), names=enterprises.PAPERS, draft=draft)
+        drawn = self.page("portal/accounts/register.html", form=form, title=_("企业注册"), names=enterprises.PAPERS, draft=draft,
+                          reading=drafts.reading_of(draft))
         return _keeping(make_response(drawn), _token() or drafts.new_token())
 
 
@@ -186,6 +201,9 @@ def _form(draft: RegistrationDraft | None) -> RegistrationForm:
 def _typed(draft: RegistrationDraft) -> dict[str, Any]:
     """What was typed, as the form's fields take it; a date that was half typed is left out."""
     values: dict[str, Any] = dict(drafts.typed_of(draft))
+    reading = drafts.reading_of(draft)
+    for name, read_as in enterprises.READ_AS.items():
+        values[name] = values.get(name) or (reading.value(read_as) if reading is not None else "")
     values["is_provincial"] = values.get("is_provincial") == "y"
     for name in ("founded_on", "licence_until"):
         try:

@@ -19,10 +19,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import joinedload
 
 from app import clock, files
+from app.actors import VISITOR
 from app.errors import Invalid, NotFound
 from app.extensions import db, let_go, transaction
+from app.operations import readings
 from app.operations.enterprises import PAPERS, checked_paper
-from models import RegistrationDraft, StoredFile
+from models import LicenceReading, RegistrationDraft, StoredFile
 
 LIFE = timedelta(days=7)
 # What is kept as typed, and at most how long. Passwords and codes are never kept.
@@ -100,9 +102,16 @@ def save_paper(token: str, kind: str, name: str, data: bytes) -> StoredFile:
         setattr(draft, kind, stored)
         draft.updated_at = clock.now()
         session.flush()
+        if kind == "licence":
+            readings.ask_reading(stored, actor=VISITOR)
         if old is not None:
             files.forget(old)
     return stored
+
+
+def reading_of(draft: RegistrationDraft | None) -> LicenceReading | None:
+    """What was read on the draft's licence, or is being read; None while there is no picture."""
+    return readings.reading_of(draft.licence) if draft is not None and draft.licence is not None else None
 
 
 def paper_of(token: str, kind: str) -> StoredFile:

@@ -19,7 +19,7 @@ from app.crypto import blind
 from app.errors import Conflict, Invalid, InvalidFields
 from app.extensions import db, let_go, transaction
 from app.identifiers import mask_phone
-from app.operations import rounds
+from app.operations import readings, rounds
 from app.operations.accounts import check_new_password, hashed
 from app.operations.checks import Findings, checked_photo, checked_uscc
 from app.operations.phone_codes import checked_phone, use_code
@@ -50,6 +50,8 @@ class Registration:
     founded_on: date | None = None
     licence_until: date | None = None
     draft: RegistrationDraft | None = None
+    # The person has compared what a machine read on the licence; asked for only where something was read (E4).
+    confirmed: bool = False
 
     @property
     def kept(self) -> dict[str, StoredFile]:
@@ -113,6 +115,10 @@ def _check(registration: Registration) -> tuple[str, str, Authority, dict[str, b
     authority = found.tried(lambda: reviewing_authority(registration.region_code, registration.is_provincial))
     if uscc and db.session.scalars(select(Enterprise.id).where(Enterprise.uscc == uscc)).first():
         found.add("uscc", _registered())
+    licence = registration.kept.get("licence")
+    reading = readings.reading_of(licence) if licence is not None else None
+    if reading is not None and reading.fields and not registration.confirmed:
+        found.add("confirmed", _("请对照营业执照逐项核对，并勾选确认。"))
     found.settle()
     return cast("tuple[str, str, Authority, dict[str, bytes]]", (uscc, phone, authority, papers))
 
@@ -262,6 +268,42 @@ def facts_of(row: Enterprise) -> rounds.Facts:
     for kind, title in paper_names().items():
         facts.file(kind, title, getattr(row, f"{kind}_id"))
     return facts
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One field of the licence as typed and as a machine read it. `confidence` is a percentage; `differs` only where
+    something was read that is not what was typed."""
+
+    label: Any
+    typed: str
+    read: str
+    confidence: int | None
+    differs: bool
+
+
+# Field of the enterprise -> field of the reading.
+READ_AS = {"uscc": "uscc", "name": "name", "legal_representative": "legal_representative", "address": "address",
+           "founded_on": "established_on", "licence_until": "valid_until"}
+
+
+def compared(row: Enterprise) -> list[Comparison]:
+    """What was typed beside what was read on the licence, for whoever reviews it (A3)."""
+    labels = {"uscc": _l("社会信用代码"), "name": _l("企业名称"), "legal_representative": _l("法定代表人"), "address": _l("企业地址"),
+              "founded_on": _l("成立日期"), "licence_until": _l("营业期限至")}
+    reading = readings.reading_of(row.licence)
+    found = []
+    for name, read_as in READ_AS.items():
+        each = (reading.fields.get(read_as) or {}) if reading is not None else {}
+        typed, read = str(getattr(row, name) or ""), str(each.get("value", ""))
+        found.append(Comparison(labels[name], typed, read, round(each["confidence"] * 100) if each else None,
+                                bool(read) and _bare(typed) != _bare(read)))
+    return found
+
+
+def _bare(text: str) -> str:
+    """A text without what a machine and a hand write differently: blanks, and full-width brackets."""
+    return "".join(text.split()).replace("（", "(").replace("）", ")").upper()
 
 
 def papers_of(row: Enterprise) -> list[tuple[str, StoredFile]]:

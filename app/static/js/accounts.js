@@ -90,6 +90,54 @@
     });
   });
 
+  /* What a machine reads on the licence: into empty fields, and said beside those that say something else. It only proposes. */
+  all("[data-reading]").forEach((box) => {
+    const form = box.closest("form");
+    const put = (text, known) => Object.entries(known).reduce((said, [name, value]) => said.replace(`{${name}}`, value), text);
+    const bare = (text) => text.replace(/\s/g, "").replaceAll("（", "(").replaceAll("）", ")").toUpperCase();
+    const note = (input, text, css, value) => {
+      const help = document.getElementById(`${input.id}-help`);
+      help.querySelector("[data-read]")?.remove();
+      const line = Object.assign(document.createElement("div"), { className: css, textContent: text });
+      line.dataset.read = "";
+      if (value !== undefined) {
+        const take = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-small", textContent: box.dataset.take });
+        take.addEventListener("click", () => { input.value = value; line.remove(); input.dispatchEvent(new Event("input", { bubbles: true })); });
+        line.append(" ", take);
+      }
+      help.prepend(line);
+    };
+    function show(fields) {
+      Object.entries(fields).forEach(([name, read]) => {
+        const input = form.elements[name];
+        const n = `${Math.round(read.confidence * 100)}%`;
+        if (read.suspect) { note(input, put(box.dataset.doubtful, { value: read.value }), "warned"); return; }
+        if (!input.value) { input.value = read.value; input.dispatchEvent(new Event("input", { bubbles: true })); }
+        if (bare(input.value) === bare(read.value)) note(input, put(box.dataset.confidence, { n }), "hint");
+        else note(input, put(box.dataset.other, { value: read.value, n }), "warned", read.value);
+      });
+      if (Object.keys(fields).length) form.querySelector("[data-confirm-reading]").hidden = false;
+    }
+    let turn = 0;
+    async function ask(mine) {
+      try {
+        const answer = await fetch(box.dataset.reading, { headers: headers() });
+        if (!answer.ok || mine !== turn) return;
+        const told = await answer.json();
+        box.textContent = told.message;
+        if (told.ended) show(told.fields);
+        else window.setTimeout(() => ask(mine), 1500);
+      } catch { window.setTimeout(() => ask(mine), 5000); }
+    }
+    form.addEventListener("saved", (event) => {
+      if (!event.target.querySelector("[name=licence]")) return;
+      all("[data-read]", form).forEach((line) => line.remove());
+      turn += 1;
+      ask(turn);
+    });
+    if (box.hasAttribute("data-begun")) ask(turn);
+  });
+
   /* The form came back with faults: its messages are moved into this page, at the same fields, and the files stay chosen. */
   all("form[data-keep-files]").forEach((form) => form.addEventListener("answered", (event) => {
     const other = new DOMParser().parseFromString(event.detail, "text/html").querySelector("form[data-keep-files]");
