@@ -17,11 +17,21 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from config import Settings, SettingsError, load
 
+if TYPE_CHECKING:
+    from flask import Flask
+
 ROOT = Path(__file__).resolve().parent
+
+
+def create_app() -> Flask:
+    """For `flask --app run`: db, sync-roles, prove-audit."""
+    from app import create_app
+
+    return create_app(load())
 
 
 def say(text: str) -> None:

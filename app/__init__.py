@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import gateways
+from app import commands, gateways
 from app.crypto import Vault
 from app.errors import PortalError
 from app.extensions import csrf, db, limiter, migrate, prepare_engine
@@ -47,6 +47,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     csrf.init_app(app)
     db.init_app(app)
     limiter.init_app(app)
+    commands.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
         migrate.init_app(app, db, directory="migrations", render_as_batch=True)

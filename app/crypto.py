@@ -27,6 +27,7 @@ class Vault:
     def __init__(self, data_key: str, index_key: str) -> None:
         self._cipher = AESGCM(base64.b64decode(data_key))
         self._index_key = base64.b64decode(index_key)
+        self._witness_keys: dict[str, bytes] = {}
 
     def seal(self, text: str, purpose: str) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -40,6 +41,14 @@ class Vault:
     def index(self, text: str, purpose: str) -> bytes:
         """A 16-byte keyed digest: equal texts have equal digests, and nothing is learnt without the key."""
         return hmac.digest(self._index_key, f"{purpose}\0{text}".encode(), hashlib.sha256)[:16]
+
+    def witness(self, text: str, purpose: str) -> str:
+        """A keyed digest of 64 hexadecimal signs that only who has the key can make. Its key is derived from the index key,
+        the one secret of the portal that is never changed: what it has witnessed must be provable for ever."""
+        key = self._witness_keys.get(purpose)
+        if key is None:
+            key = self._witness_keys[purpose] = hmac.digest(self._index_key, f"witness\0{purpose}".encode(), hashlib.sha256)
+        return hmac.digest(key, text.encode(), hashlib.sha256).hex()
 
 
 def vault() -> Vault:

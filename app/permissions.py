@@ -70,6 +70,8 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "CertificateIssueView": {AUTHORITY: ("list", "show", "issue")},
     "CertificateView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "download", "push"), INSTITUTION: ("list", "show", "download"),
                         ENTERPRISE: ("list", "show", "download")},
+    # 审计日志
+    "AuditView": {ADMIN: ("list", "show", "download")},
     # 报名人员查询
     "PeopleView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "reveal", "download"),
                    INSTITUTION: ("list", "show", "reveal", "download"),

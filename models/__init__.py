@@ -1,7 +1,7 @@
 """What the portal remembers: tables and pure predicates, one module per aggregate."""
 
 from models.accounts import Account, CalendarFeed, PhoneCode
-from models.audit import AuditEvent
+from models.audit import AuditEvent, AuditSeal
 from models.certificates import Certificate, CertificateCounter
 from models.dictionaries import Education, Occupation, Parameter, Region, Remark, SkillLevel, Title
 from models.drafts import RegistrationDraft, SpentCaptcha
@@ -19,10 +19,10 @@ from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
-    "Account", "AuditEvent", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education",
+    "Account", "AuditEvent", "AuditSeal", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education",
     "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job",
-    "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order", "Parameter",
-    "Payment", "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region",
-    "RegistrationDraft", "Remark", "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel",
-    "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "Timer", "Title", "TrainingPlan",
+    "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order", "Parameter", "Payment",
+    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft",
+    "Remark", "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
+    "SubmissionSnapshot", "Teacher", "Timer", "Title", "TrainingPlan",
 ]

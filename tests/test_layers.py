@@ -26,7 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app/notices.py": ("models", "app.clock", "app.extensions", "app.sets"),
     "app/workflow.py": ("models", "app.notices", "app.clock", "app.actors", "app.errors", "app.extensions", "app.sets"),
     "app/scope.py": ("models", "app.clock", "app.actors", "app.errors", "app.extensions"),
-    "app/audit.py": ("models", "app.clock", "app.actors", "app.extensions"),
+    "app/audit": ("models", "app.clock", "app.actors", "app.crypto", "app.extensions", "app.identifiers"),
     "app/jobs.py": ("models", "app.clock", "app.extensions", "app.workflow"),
     "app/operations": (
         "models", "app.workflow", "app.scope", "app.audit", "app.notices", "app.jobs", "app.files", "app.parameters", "app.gateways",

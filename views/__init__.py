@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from views import (
     accounts,
+    audit,
     calendar,
     captcha,
     certificates,
@@ -66,6 +67,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (certificates.CertificateView, _l("证书"), "medal"),
     )),
     ("Operation", _l("系统"), "gear", (
+        (audit.AuditView, _l("审计日志"), "shield"),
         (console.ConsoleView, _l("控制台"), "gear"),
     )),
 )

@@ -90,11 +90,10 @@ class DictionaryView(_Guarded, ModelView):
     form_columns: Any = ("code", "name", "position", "enabled")
 
     def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:
-        """Every change of a dictionary is on record (B7)."""
-        changed = {name: str(field.data) for name, field in form._fields.items() if name != "csrf_token"}
+        """Every change of a dictionary is on record, with what was before (B7)."""
         key = getattr(model, "code", None) or getattr(model, "key", "")
         audit.record(current_actor(), "add_entry" if is_created else "change_entry", model.__tablename__,
-                     {"key": key, **changed})
+                     {"key": key, "changed": audit.changed(model)})
 
 
 class RegionView(DictionaryView):

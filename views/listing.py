@@ -32,11 +32,12 @@ class Filter:
 
 @dataclass(frozen=True)
 class Search:
-    """A text field above a list: `clause` narrows by what was typed."""
+    """A text field above a list: `clause` narrows by what was typed. `kind` is the type of its <input>."""
 
     name: str
     label: Any
     clause: Callable[[str], Clause]
+    kind: str = "search"
 
 
 @dataclass

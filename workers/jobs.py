@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable
 
 from app import jobs
+from app.audit import chain
 from app.errors import PortalError
 from app.extensions import db
 from app.gateways.errors import GatewayError
 from app.operations import (
+    audit_exports,
     captchas,
     certificates,
     drafts,
@@ -46,6 +48,8 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
     "plan_notice_texts": notice_texts.run_plan,
     "send_notice_text": notice_texts.run_send,
     "read_licence": readings.read_licence,
+    "seal_audit": chain.run_seal,
+    "export_audit": audit_exports.run_export,
 }
 
 

@@ -18,7 +18,7 @@ from app import SCHEDULER_BEAT, clock, jobs
 from app.extensions import db, transaction
 from models import Job, Timer
 from workers.runtime import application
-from workers.timetable import TIMETABLE
+from workers.timetable import NEEDED, TIMETABLE
 
 BEAT = 0.5
 RING_AGAIN = 5.0
@@ -53,8 +53,12 @@ def _fire(name: str, due_at: object, every: timedelta) -> None:
         moved = session.execute(update(Timer).where(Timer.name == name, Timer.due_at == due_at)
                                 .values(due_at=clock.now() + every).returning(Timer.name)).first()
         live = session.scalars(select(Job.id).where(Job.name == name, Job.state.in_(("waiting", "running"))).limit(1)).first()
-        if moved and live is None:
+        if moved and live is None and NEEDED.get(name, _always)():
             jobs.schedule(name, 0)
+
+
+def _always() -> bool:
+    return True
 
 
 def beat() -> None:

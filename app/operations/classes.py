@@ -136,11 +136,14 @@ def mark_attendance(plan: TrainingPlan, ids: Iterable[int], attendance: str, *, 
     with transaction() as session:
         plan = _own(plan.id, actor)
         _in_class(plan)
+        away = session.scalars(select(Enrolment.id).where(Enrolment.id.in_(wanted), Enrolment.plan_id == plan.id,
+                                                          Enrolment.attendance == "absent").order_by(Enrolment.id)).all()
         marked = session.execute(
             update(Enrolment).where(Enrolment.id.in_(wanted), Enrolment.plan_id == plan.id, Enrolment.state == "enrolled")
             .values(attendance="absent" if attendance == "absent" else None)
             .returning(Enrolment.id).execution_options(synchronize_session=False)).all()
-        audit.record(actor, "mark_attendance", plan, {"attendance": attendance, "enrolments": [row.id for row in marked]})
+        audit.record(actor, "mark_attendance", plan, {
+            "attendance": attendance, "enrolments": [row.id for row in marked], "absent_before": list(away)})
     db.session.expire_all()
     return len(marked)
 

@@ -228,13 +228,14 @@ def correct(row: Enterprise, correction: Correction, *, actor: Actor) -> bool:
         row.address, row.contact_name = correction.address.strip(), correction.contact_name.strip()
         row.phone, row.phone_index = phone, cast(bytes, blind(phone, "phone"))
         row.region_code, row.is_provincial, row.authority_id = correction.region_code, correction.is_provincial, authority_id
+        changes = audit.changed(row)
         for kind, data in fresh.items():
             stored = files.keep(cast(bytes, data), kind=kind, name=PAPERS[kind], content_type=files.JPEG, enterprise_id=row.id)
             setattr(row, f"{kind}_id", stored.id)
         # The person's name stands at the top of every page and in every record of what they do.
         session.execute(update(User).where(User.id.in_(select(Account.user_id).where(Account.enterprise_id == row.id)))
                         .values(first_name=row.contact_name).execution_options(synchronize_session=False))
-        audit.record(actor, "correct_enterprise", row, {"moved": moved, "papers": sorted(fresh)})
+        audit.record(actor, "correct_enterprise", row, {"changed": changes, "moved": moved, "papers": sorted(fresh)})
         session.flush()
         if moved and again:
             _send(row, "reopen", actor)

@@ -145,9 +145,11 @@ def save(exam: ExamPlan | None, plan: TrainingPlan, draft: ExamDraft, *, actor: 
         else:
             _still_editable(exam)
         exam.place, exam.starts_at, exam.ends_at = draft.place.strip(), draft.starts_at, draft.ends_at
+        changes = audit.changed(exam)
         session.flush()
         rooms = _seat(exam, _chosen(draft, plan, exam))
-        audit.record(actor, "save_exam", exam, {"name": exam.name, "people": len(draft.enrolment_ids), "rooms": rooms})
+        audit.record(actor, "save_exam", exam, {
+            "name": exam.name, "people": len(draft.enrolment_ids), "rooms": rooms, "changed": changes})
     db.session.expire_all()
     return exam
 
@@ -209,11 +211,13 @@ def name_rooms(exam: ExamPlan, places: Mapping[int, str], *, actor: Actor) -> No
         raise Invalid(_("考场位置不能超过 100 个字。"))
     with transaction() as session:
         _still_editable(exam)
-        own = set(session.scalars(select(ExamRoom.id).where(ExamRoom.exam_plan_id == exam.id)))
+        own = {room.id: room for room in session.scalars(select(ExamRoom).where(ExamRoom.exam_plan_id == exam.id))}
         rows = [{"id": key, "place": place.strip()} for key, place in places.items() if key in own]
+        moved = {f"room {own[key].number}": [own[key].place, place.strip()] for key, place in places.items()
+                 if key in own and own[key].place != place.strip()}
         if rows:
             session.execute(update(ExamRoom), rows)
-        audit.record(actor, "name_rooms", exam, {"rooms": len(rows)})
+        audit.record(actor, "name_rooms", exam, {"rooms": len(rows), "changed": moved})
     db.session.expire_all()
 
 

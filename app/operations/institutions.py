@@ -123,9 +123,10 @@ def set_enabled(row: Institution, enabled: bool, *, actor: Actor) -> None:
     """Disable or enable an institution's account; disabling ends its sessions at once."""
     account = _account_to_manage(row, actor)
     with transaction() as session:
+        before = session.scalar(select(User.active).where(User.id == account.user_id))
         session.execute(update(User).where(User.id == account.user_id).values(active=enabled))
         account.session_version = Account.session_version + 1
-        audit.record(actor, "enable_account" if enabled else "disable_account", row)
+        audit.record(actor, "enable_account" if enabled else "disable_account", row, {"changed": {"active": [before, enabled]}})
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,11 @@ def save_filing(row: Institution, filing: Filing, *, actor: Actor) -> None:
         if not row.editable:
             raise Conflict(_("备案信息已提交或已通过审核，不能修改。"))
         row.address, row.contact_name, row.contact_phone = filing.address.strip(), filing.contact_name.strip(), phone
+        changes = audit.changed(row)
         for name, data in pictures.items():
             stored = files.keep(data or b"", kind=name, name=f"{name}.jpg", content_type=files.JPEG, institution_id=row.id)
             setattr(row, f"{name}_id", stored.id)
-        audit.record(actor, "save_filing", row, {"pictures": sorted(pictures)})
+        audit.record(actor, "save_filing", row, {"changed": changes, "pictures": sorted(pictures)})
 
 
 def papers_of(row: Institution) -> list[tuple[str, StoredFile]]:
@@ -224,4 +226,5 @@ def set_teacher_enabled(teacher: Teacher, enabled: bool, *, actor: Actor) -> Non
     """Take a teacher off the choice for new plans, or put back; what refers to them stays."""
     with transaction():
         teacher.enabled = enabled
-        audit.record(actor, "enable_teacher" if enabled else "disable_teacher", teacher)
+        audit.record(actor, "enable_teacher" if enabled else "disable_teacher", teacher,
+                     {"name": teacher.name, "changed": audit.changed(teacher)})

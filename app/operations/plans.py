@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -71,10 +72,10 @@ def save(plan: TrainingPlan | None, draft: PlanDraft, *, actor: Actor, seen: int
                 if seen is not None and seen != plan.version:
                     raise Conflict(_("您打开之后，同事修改过这个计划。请在另一窗口核对最新内容；再次保存将以您的为准。"))
             known = form_of(plan if plan.id else None)
-            _write(plan, draft)
+            changes = _write(plan, draft)
             session.flush()
             form_drafts.drop(known, actor=actor)
-            audit.record(actor, "save_plan", plan, {"name": plan.name})
+            audit.record(actor, "save_plan", plan, {"name": plan.name, "changed": changes})
     except IntegrityError as error:
         if "name" in str(error.orig).lower():
             raise InvalidFields({"name": _("这个名称已被使用，请换一个序号。")}, _("计划名称不能重复。")) from None
@@ -82,11 +83,13 @@ def save(plan: TrainingPlan | None, draft: PlanDraft, *, actor: Actor, seen: int
     return plan
 
 
-def _write(plan: TrainingPlan, draft: PlanDraft) -> None:
-    """Copy the draft to the row. Days keep their ids, so that what refers to them still does."""
+def _write(plan: TrainingPlan, draft: PlanDraft) -> dict[str, list[Any]]:
+    """Copy the draft to the row; answers what changed. Days keep their ids, so that what refers to them still does."""
+    days = _said(plan.days)
     plan.name, plan.fee_fen, plan.seats, plan.place = draft.name, draft.fee_fen, draft.seats, draft.place
     plan.enrolment_opens_at, plan.enrolment_closes_at = draft.opens_at, draft.closes_at
     plan.enrolment_form, plan.version = draft.enrolment_form, (plan.version or 0) + 1
+    changes = audit.changed(plan, without=("version",))  # before what follows reads, and so flushes
     kept = {(each.occupation_id, each.level_id): each for each in plan.occupations}
     plan.occupations = [kept.get(pair) or PlanOccupation(occupation_id=pair[0], level_id=pair[1]) for pair in draft.occupations]
     for position, each in enumerate(plan.occupations):
@@ -94,6 +97,12 @@ def _write(plan: TrainingPlan, draft: PlanDraft) -> None:
     plan.days = _days(plan.days, draft.days)
     designated = draft.enterprise_ids if draft.enrolment_form == "designated" else []
     plan.designated = list(db.session.scalars(select(Enterprise).where(Enterprise.id.in_(designated))))
+    return changes if _said(plan.days) == days else {**changes, "days": [days, _said(plan.days)]}
+
+
+def _said(days: Iterable[PlanDay]) -> list[str]:
+    """Training days as the audit record shows them."""
+    return [f"{each.day} {each.session} {each.topic}" for each in days]
 
 
 def _days(present: Iterable[PlanDay], drafts: list[DayDraft]) -> list[PlanDay]:

@@ -92,9 +92,20 @@ def upgrade():
     )
     with op.batch_alter_table('audit_event', schema=None) as batch_op:
         batch_op.create_index('audit_event_subject', ['subject_kind', 'subject_id'], unique=False)
+        batch_op.create_index('audit_event_verb', ['verb', 'at'], unique=False)
         batch_op.create_index(batch_op.f('ix_audit_event_actor_id'), ['actor_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_audit_event_actor_name'), ['actor_name'], unique=False)
         batch_op.create_index(batch_op.f('ix_audit_event_at'), ['at'], unique=False)
 
+    op.create_table('audit_seal',
+    sa.Column('seq', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('event_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('hash', sa.String(length=64), nullable=False),
+    sa.Column('previous', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('seq'),
+    sa.UniqueConstraint('event_id'),
+    sa.UniqueConstraint('previous')
+    )
     op.create_table('certificate_counter',
     sa.Column('prefix', sa.String(length=40), nullable=False),
     sa.Column('last', sa.Integer(), nullable=False),
@@ -1302,9 +1313,12 @@ def downgrade():
     op.drop_table('job')
     op.drop_table('education')
     op.drop_table('certificate_counter')
+    op.drop_table('audit_seal')
     with op.batch_alter_table('audit_event', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_audit_event_at'))
+        batch_op.drop_index(batch_op.f('ix_audit_event_actor_name'))
         batch_op.drop_index(batch_op.f('ix_audit_event_actor_id'))
+        batch_op.drop_index('audit_event_verb')
         batch_op.drop_index('audit_event_subject')
 
     op.drop_table('audit_event')

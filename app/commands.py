@@ -1,0 +1,59 @@
+"""Commands for the operator: `flask --app run sync-roles`, `flask --app run prove-audit`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from flask import Flask, current_app
+
+from app.audit import chain
+from app.permissions import sync_roles
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to Flask's own (`flask --app run --help`)."""
+    app.cli.add_command(sync_roles_command)
+    app.cli.add_command(prove_audit)
+
+
+@click.command("sync-roles")
+def sync_roles_command() -> None:
+    """Write the table of permissions to the portal's own roles."""
+    sync_roles(current_app.extensions["appbuilder"])
+
+
+@click.command("prove-audit")
+@click.option("--anchor", type=click.Path(dir_okay=False, path_type=Path),
+              help="A file kept elsewhere: compare the seals noted in it, and note the newest.")
+def prove_audit(anchor: Path | None) -> None:
+    """Walk the chain over the audit record. Exits with 1 and names the first event that was altered, removed or inserted."""
+    proof = chain.prove(_noted(anchor))
+    if proof.fault:
+        raise click.ClickException(f"THE AUDIT RECORD IS BROKEN: {proof.fault}. {proof.sealed} events before it are as they were.")
+    click.echo(f"{proof.sealed} events are sealed and untouched, {proof.waiting} wait for their seal. Last seal: {proof.last}")
+    if anchor is not None:
+        _note(anchor, proof)
+
+
+def _noted(anchor: Path | None) -> dict[int, str]:
+    """The seals of an anchor file, one a line: number and digest."""
+    if anchor is None or not anchor.exists():
+        return {}
+    noted = {}
+    for line in anchor.read_text(encoding="ascii", errors="replace").splitlines():
+        seq, _blank, digest = line.strip().partition(" ")
+        if not seq.isdigit() or len(digest) != len(chain.GENESIS):
+            raise click.UsageError(f"{anchor} is no anchor file: {line[:80]!r}")
+        noted[int(seq)] = digest
+    return noted
+
+
+def _note(anchor: Path, proof: chain.Proof) -> None:
+    """Add the newest seal. Lines are only ever added, so the file may lie where nothing can be rewritten."""
+    if proof.sealed and proof.sealed not in _noted(anchor):
+        with anchor.open("a", encoding="ascii") as file:
+            file.write(f"{proof.sealed} {proof.last}\n")
+            file.flush()
+            os.fsync(file.fileno())
