@@ -18,6 +18,8 @@ VERBS: dict[str, Any] = {
     "reset_password": _l("重置密码"), "change_password": _l("修改密码"), "save_filing": _l("保存机构备案"),
     "sign_out_elsewhere": _l("退出其他登录"), "begin_second_factor": _l("开始设置两步验证"), "confirm_second_factor": _l("启用两步验证"),
     "switch_off_second_factor": _l("关闭两步验证"), "reset_second_factor": _l("重置两步验证"), "renew_recovery_codes": _l("重新生成恢复码"),
+    "make_calendar_address": _l("生成日历地址"), "stop_calendar_address": _l("停用日历地址"),
+    "choose_notice_texts": _l("选择短信提醒"), "change_notice_phone": _l("修改提醒手机号"), "ask_licence_reading": _l("识别营业执照"),
     "register": _l("企业注册"), "correct_enterprise": _l("修改企业信息"),
     "save_plan": _l("保存培训计划"), "open_class": _l("开班"), "mark_attendance": _l("标记考勤"), "confirm_attendance": _l("确认考勤"),
     "reveal_contact": _l("查看联系人完整电话"), "reveal_person": _l("查看完整身份证号和手机号"),
@@ -37,7 +39,8 @@ VERBS: dict[str, Any] = {
 }
 
 KINDS: dict[str, Any] = {
-    "account": _l("帐号"), "audit_event": _l("审计日志"), "certificate": _l("证书"), "education": _l("文化程度"),
+    "account": _l("帐号"), "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"),
+    "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "occupation": _l("工种"), "order_": _l("订单"),
     "parameter": _l("参数"), "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"), "skill_level": _l("等级"),
@@ -53,7 +56,7 @@ FIELDS: dict[str, Any] = {
     "enrolments": _l("人员编号"),
     "enterprise": _l("企业"), "from": _l("起始日期"), "to": _l("截止日期"), "id_number": _l("身份证号"),
     "organisation": _l("单位"), "person": _l("人员"), "q": _l("姓名"), "subject": _l("对象编号"), "verb": _l("操作"),
-    "exam": _l("考核计划"), "fee_fen": _l("费用"), "file": _l("文件"), "files": _l("文件数"),
+    "events": _l("事项"), "exam": _l("考核计划"), "fee_fen": _l("费用"), "file": _l("文件"), "files": _l("文件数"),
     "first": _l("第一个证书编号"), "last": _l("最后一个证书编号"), "founded_on": _l("成立日期"), "full": _l("全勤人数"),
     "ids": _l("编号"), "institution_id": _l("培训机构编号"), "is_provincial": _l("省属企业"), "key": _l("名称"), "kind": _l("类别"),
     "legal_representative": _l("法定代表人"), "moved": _l("主管部门变更"), "name": _l("名称"), "note": _l("说明"), "number": _l("编号"),
