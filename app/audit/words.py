@@ -40,7 +40,7 @@ VERBS: dict[str, Any] = {
 
 KINDS: dict[str, Any] = {
     "account": _l("帐号"), "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"),
-    "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
+    "licence_reading": _l("营业执照识别"), "remark": _l("审核常用语"), "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "occupation": _l("工种"), "order_": _l("订单"),
     "parameter": _l("参数"), "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"), "skill_level": _l("等级"),
