@@ -76,6 +76,7 @@ def test_a_feed_is_an_icalendar_that_readers_take(login: Any, make: Any, client:
     assert all(line.decode() is not None for line in answer.data.split(b"\r\n")), "no character is cut by the folding"
     parsed = Calendar.from_ical(answer.data)
     assert not parsed.errors
+    assert "METHOD" not in parsed, "with a method each event would need an organizer, and DTSTAMP would be the moment of asking"
     assert [str(zone["TZID"]) for zone in parsed.walk("VTIMEZONE")] == ["Asia/Shanghai"]
     found = {str(each["UID"]): each for each in parsed.walk("VEVENT")}
     assert len(found) == 5, "two classes of this plan, the exam and the two classes before it"

@@ -43,7 +43,6 @@ def calendar(name: str, about: str, happenings: Iterable[Happening]) -> bytes:
     root.add("prodid", "-//Construction training portal//Calendar//ZH")
     root.add("version", "2.0")
     root.add("calscale", "GREGORIAN")
-    root.add("method", "PUBLISH")
     for key in ("name", "x-wr-calname"):
         root.add(key, name)
     for key in ("description", "x-wr-caldesc"):
