@@ -17,6 +17,7 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "pass_theory": ("60", _l("理论成绩合格分")),
     "pass_practice": ("60", _l("实操成绩合格分")),
     "certificate_number": ("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}", _l("证书编号规则")),
+    "review_days": ("5", _l("审核时限（天），超过即标为超期")),
     "code_minutes": ("5", _l("短信验证码有效期（分钟）")),
     "push_batch": ("200", _l("每次推送证书数量")),
 }

@@ -19,6 +19,7 @@ from models import (
     Account,
     AuditEvent,
     Authority,
+    BulkRun,
     Certificate,
     Education,
     Enrolment,
@@ -212,6 +213,10 @@ def _sign_in(actor: Actor) -> Clause:
     return SignIn.account_id == actor.user_id
 
 
+def _bulk_run(actor: Actor) -> Clause:
+    return BulkRun.authority_id == actor.authority_id if actor.is_authority else false()
+
+
 def _everyone(_actor: Actor) -> Clause:
     return true()
 
@@ -224,7 +229,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order, Payment: _payment, Invoice: _invoice,
     ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
-    StoredFile: _stored_file, Job: _job, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
+    StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
     Education: _everyone, Parameter: _everyone, Remark: _everyone,
 }

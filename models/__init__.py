@@ -14,15 +14,15 @@ from models.orders import Invoice, Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
 from models.readings import LicenceReading
-from models.reviews import ReviewEvent, SubmissionSnapshot
+from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
 from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
-    "Account", "AuditEvent", "AuditSeal", "Authority", "CalendarFeed", "Certificate", "CertificateCounter", "Education",
-    "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution", "Invoice", "Job",
-    "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order", "Parameter", "Payment",
-    "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft",
-    "Remark", "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
-    "SubmissionSnapshot", "Teacher", "Timer", "Title", "TrainingPlan",
+    "Account", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate", "CertificateCounter",
+    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution",
+    "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order",
+    "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode",
+    "Region", "RegistrationDraft", "Remark", "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting",
+    "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "Timer", "Title", "TrainingPlan",
 ]

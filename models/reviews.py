@@ -98,3 +98,20 @@ class SubmissionSnapshot(Model):
     round: Mapped[int]
     facts: Mapped[list[Any]] = mapped_column(JSON)
     taken_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BulkRun(Model):
+    """One step that a reviewer asked for on so many subjects that a job takes it, part by part. `position` is how many of
+    `ids` are done, moved in the transaction of each part; `left` are those that could not go."""
+
+    __tablename__ = "bulk_run"
+    id: Mapped[Id]
+    kind: Mapped[str] = mapped_column(String(20))
+    step: Mapped[str] = mapped_column(String(20))
+    remark: Mapped[str] = mapped_column(String(500), default="")
+    user_id: Mapped[int] = mapped_column(ForeignKey("ab_user.id"))
+    authority_id: Mapped[int] = mapped_column(ForeignKey("authority.id"), index=True)
+    ids: Mapped[list[int]] = mapped_column(JSON)
+    left: Mapped[list[int]] = mapped_column(JSON, default=list)
+    position: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -15,7 +15,7 @@ from app.extensions import db
 
 Clause = ColumnElement[bool]
 PAGE_SIZE = 25
-BULK_LIMIT = 10_000
+BULK_LIMIT = 200_000
 
 
 @dataclass(frozen=True)

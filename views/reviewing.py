@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, ClassVar
 
-from flask import current_app, request, url_for
+from flask import current_app, jsonify, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import Select, true
+from sqlalchemy import Select, select, true
 
-from app import scope, workflow
-from app.errors import Invalid
+from app import clock, jobs, parameters, scope, workflow
+from app.errors import Invalid, NotFound
+from app.extensions import db
+from app.operations import bulk_steps
 from app.operations.rounds import changes_since_last_round
-from views.base import PortalView, page, said
+from models import BulkRun, Remark
+from views.base import PortalView, page, said, wants_json
 from views.listing import Filter, Search, chosen_ids, listing
 from views.records import events_of
 
 # The reviewer's steps, and the permission each asks for: who accepts need not be who decides.
 VERB_OF = {"accept": "accept", "approve": "decide", "reject": "decide"}
+
+# So many rows that could not go are named on one page.
+MOST_NAMED = 1000
 
 
 def standing(subject: Any, then: str) -> tuple[str, str]:
@@ -90,22 +97,26 @@ class ReviewDesk(PortalView):
     def _statement(self) -> Select[Any]:
         return scope.visible(self.actor, self.model)
 
+    def _all_searches(self) -> tuple[Search, ...]:
+        return (*self.searches(), *_dates(self.model))
+
     def _all_filters(self) -> tuple[Filter, ...]:
         return (_state_filter(self.model, self.opens_with), *self.filters())
 
     @page("/", "list")
     def list(self) -> Any:
-        rows = listing(self._statement(), order=(self.model.submitted_at, self.model.id), searches=self.searches(),
+        rows = listing(self._statement(), order=(self.model.submitted_at, self.model.id), searches=self._all_searches(),
                        filters=self._all_filters(), options=self.options())
-        return self.page(self.list_template, listing=rows, columns=self.columns, title=self.title,
-                         kind=self.kind)
+        return self.page(self.list_template, listing=rows, columns=self.columns, title=self.title, kind=self.kind,
+                         waited=waited, phrases=phrases_for(self.kind))
 
     @page("/<int:subject_id>", "show")
     def show(self, subject_id: int) -> Any:
         subject = self.fetch(self.model, subject_id)
         return self.page(self.show_template, subject=subject, title=str(subject), kind=self.kind,
                          events=events_of(self.kind, subject_id), steps=self._open_steps(subject),
-                         changes=changes_since_last_round(subject), **self.show_values(subject))
+                         changes=changes_since_last_round(subject), phrases=phrases_for(self.kind),
+                         frame="portal/pane.html" if "pane" in request.args else "", **self.show_values(subject))
 
     @page("/<int:subject_id>/<any(accept):step>", "accept", ("POST",))
     def accept(self, subject_id: int, step: str) -> Any:
@@ -126,16 +137,34 @@ class ReviewDesk(PortalView):
     def _take(self, subject_id: int, step: str) -> Any:
         subject = self.fetch(self.model, subject_id)
         workflow.take_step(subject, step, actor=self.actor, remark=request.form.get("remark", ""))
-        said(_("“%(name)s”：%(step)s完成。", name=str(subject), step=workflow.REVIEW[step].label))
+        message = _("“%(name)s”：%(step)s完成。", name=str(subject), step=workflow.REVIEW[step].label)
+        if wants_json():  # read beside the list: the person stays there
+            state = workflow.REVIEW[step].target
+            return jsonify(message=message, state=str(workflow.REVIEW_LABELS[state]), tone=workflow.REVIEW_TONES[state],
+                           decided=state != "accepted")
+        said(message)
         return self.to("show", subject_id=subject_id)
 
     def _take_many(self, step: str) -> Any:
-        ids = chosen_ids(self._statement(), searches=self.searches(), filters=self._all_filters())
+        ids = chosen_ids(self._statement(), searches=self._all_searches(), filters=self._all_filters())
+        remark = request.form.get("remark", "")
         if not ids:
             raise Invalid(_("请先勾选要处理的记录。"))
-        outcome = workflow.take_steps(self.kind, ids, step, actor=self.actor, remark=request.form.get("remark", ""))
+        if len(ids) > bulk_steps.AT_ONCE:
+            return self.to("run", run_id=bulk_steps.start(self.kind, ids, step, actor=self.actor, remark=remark).id)
+        outcome = workflow.take_steps(self.kind, ids, step, actor=self.actor, remark=remark)
         _tell(self.model, self.actor, step, outcome)
         return self.to("list")
+
+    @page("/runs/<int:run_id>", "list")
+    def run(self, run_id: int) -> Any:
+        """How far a step on thousands is, and in the end every row that could not go."""
+        run = self.fetch(BulkRun, run_id)
+        if run.kind != self.kind:
+            raise NotFound("")
+        left = scope.fetch_many(self.actor, self.model, run.left[:MOST_NAMED])
+        return self.page("portal/reviews/run.html", title=_("批量%(step)s", step=workflow.REVIEW[run.step].label), run=run,
+                         job=jobs.latest(bulk_steps.JOB, run.id), left=sorted(left, key=lambda row: row.id))
 
     def address(self, step: str, subject_id: int | None = None) -> str:
         """Where a step is posted: of one subject, or of many."""
@@ -150,6 +179,34 @@ class ReviewDesk(PortalView):
         """The steps this person's roles allow on this desk. (A property FAB would ask for before anybody is there.)"""
         security = current_app.extensions["appbuilder"].sm
         return [step for step, verb in VERB_OF.items() if security.has_access(f"can_{verb}", type(self).__name__)]
+
+
+def phrases_for(kind: str) -> Sequence[str]:
+    """What is often said of such a subject, as the administrator keeps it."""
+    return db.session.scalars(select(Remark.name).where(Remark.enabled, Remark.subject_kind.in_(("", kind)))
+                              .order_by(Remark.position, Remark.id)).all()
+
+
+def waited(subject: Any) -> tuple[int, bool]:
+    """How many whole days a subject has waited for the step that is due, and whether that is more than it should."""
+    since = subject.accepted_at if subject.review_state == "accepted" else subject.submitted_at
+    if since is None or subject.review_state not in ("submitted", "accepted"):
+        return 0, False
+    days = (clock.now() - since).days
+    return days, days >= parameters.number("review_days")
+
+
+def _dates(model: Any) -> tuple[Search, Search]:
+    """From and to: the days of submission, both included."""
+    def bound(text: str, later: int) -> Any:
+        try:
+            moment = clock.at_shanghai(date.fromisoformat(text)) + timedelta(days=later)
+        except (ValueError, OverflowError):
+            return true()
+        return model.submitted_at < moment if later else model.submitted_at >= moment
+
+    return (Search("from", _l("上报日期从"), lambda text: bound(text, 0), "date"),
+            Search("to", _l("上报日期至"), lambda text: bound(text, 1), "date"))
 
 
 def _tell(model: Any, actor: Any, name: str, outcome: workflow.Outcome) -> None:

@@ -12,6 +12,7 @@ from app.extensions import db
 from app.gateways.errors import GatewayError
 from app.operations import (
     audit_exports,
+    bulk_steps,
     captchas,
     certificates,
     drafts,
@@ -31,6 +32,7 @@ log = logging.getLogger("portal.jobs")
 
 JOBS: dict[str, Callable[[int, Report], None]] = {
     "send_reset_code": passwords.run_send_code,
+    bulk_steps.JOB: bulk_steps.run_steps,
     "forget_drafts": drafts.run_tidy,
     "forget_form_drafts": form_drafts.run_tidy,
     "forget_captchas": captchas.run_tidy,

@@ -449,6 +449,24 @@ def upgrade():
         batch_op.create_index('idx_permission_view_id', ['permission_view_id'], unique=False)
         batch_op.create_index('idx_role_id', ['role_id'], unique=False)
 
+    op.create_table('bulk_run',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('kind', sa.String(length=20), nullable=False),
+    sa.Column('step', sa.String(length=20), nullable=False),
+    sa.Column('remark', sa.String(length=500), nullable=False),
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('authority_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('ids', sa.JSON(), nullable=False),
+    sa.Column('left', sa.JSON(), nullable=False),
+    sa.Column('position', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['authority_id'], ['authority.id'], ),
+    sa.ForeignKeyConstraint(['user_id'], ['ab_user.id'], ),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('bulk_run', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_bulk_run_authority_id'), ['authority_id'], unique=False)
+
     op.create_table('enterprise',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('uscc', sa.String(length=18), nullable=False),
@@ -1228,6 +1246,10 @@ def downgrade():
         batch_op.drop_index('enterprise_desk')
 
     op.drop_table('enterprise')
+    with op.batch_alter_table('bulk_run', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_bulk_run_authority_id'))
+
+    op.drop_table('bulk_run')
     with op.batch_alter_table('ab_permission_view_role', schema=None) as batch_op:
         batch_op.drop_index('idx_role_id')
         batch_op.drop_index('idx_permission_view_id')

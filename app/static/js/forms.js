@@ -147,6 +147,15 @@
     });
   });
 
+  /* A phrase chosen from a list goes into the text field, where it can be changed */
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-phrases]") || !event.target.value) return;
+    const field = document.getElementById(event.target.dataset.phrases);
+    field.value = field.value.trim() ? `${field.value.trim()}；${event.target.value}` : event.target.value;
+    event.target.value = "";
+    field.focus();
+  });
+
   /* Parts of a form that only one choice needs */
   all("[data-shown-when]").forEach((part) => {
     const [name, value] = part.dataset.shownWhen.split("=");
