@@ -135,7 +135,8 @@ class RegistrationView(PortalView):
         found = drafts.reading_of(drafts.draft_of(_token()))
         if found is None:
             raise NotFound("")
-        fields = {name: found.fields[read_as] for name, read_as in enterprises.READ_AS.items() if read_as in found.fields}
+        fields = {name: found.fields[read_as] for name, read_as in enterprises.READ_AS.items()
+                  if read_as in found.fields and found.fields[read_as]["value"] != readings.FOREVER}
         answer = jsonify(ended=found.ended, message=readings.explain_reading(found), fields=fields)
         answer.headers["Cache-Control"] = "private, no-store"
         return answer

@@ -137,7 +137,7 @@ class ReviewDesk(PortalView):
     def _take(self, subject_id: int, step: str) -> Any:
         subject = self.fetch(self.model, subject_id)
         workflow.take_step(subject, step, actor=self.actor, remark=request.form.get("remark", ""))
-        message = _("“%(name)s”：%(step)s完成。", name=str(subject), step=workflow.REVIEW[step].label)
+        message = _("“%(name)s”：%(state)s。", name=str(subject), state=workflow.REVIEW_LABELS[workflow.REVIEW[step].target])
         if wants_json():  # read beside the list: the person stays there
             state = workflow.REVIEW[step].target
             return jsonify(message=message, state=str(workflow.REVIEW_LABELS[state]), tone=workflow.REVIEW_TONES[state],

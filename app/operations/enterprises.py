@@ -297,6 +297,8 @@ def compared(row: Enterprise) -> list[Comparison]:
     for name, read_as in READ_AS.items():
         each = (reading.fields.get(read_as) or {}) if reading is not None else {}
         typed, read = str(getattr(row, name) or ""), str(each.get("value", ""))
+        if read == readings.FOREVER:
+            typed = typed or read
         found.append(Comparison(labels[name], typed, read, round(each["confidence"] * 100) if each else None,
                                 bool(read) and _bare(typed) != _bare(read)))
     return found

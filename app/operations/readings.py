@@ -22,6 +22,8 @@ from app.identifiers import IdentifierError, parse_uscc
 from models import LicenceReading, StoredFile
 
 JOB = "read_licence"
+# What a licence without a last day says in its place.
+FOREVER = "长期"
 MOST_ATTEMPTS = 3
 # Quarter turns clockwise, the likely first, and with how many fields found no other is tried.
 TURNS = (0, 1, 3, 2)
