@@ -120,7 +120,7 @@ def compared(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[
 
 def _between(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[Change]:
     some = cast("dict[str, Any]", new or old)
-    label = gettext(some["label"])
+    label = _translated(some["label"])
     if "part" in some:
         return _between_parts(label, old, new)
     if _mark(old) == _mark(new):
@@ -146,7 +146,7 @@ def _between_parts(label: str, old: dict[str, Any] | None, new: dict[str, Any] |
 
 def _summary(rows: list[dict[str, Any]]) -> str:
     """The facts of a whole part in a line."""
-    return "，".join(f"{gettext(row['label'])} {words}" for row in rows if (words := _words(row)))
+    return "，".join(f"{_translated(row['label'])} {words}" for row in rows if (words := _words(row)))
 
 
 def _mark(row: dict[str, Any] | None) -> str:
@@ -155,4 +155,9 @@ def _mark(row: dict[str, Any] | None) -> str:
 
 
 def _words(row: dict[str, Any] | None) -> str:
-    return gettext(row["value"]) if row is not None and row["value"] else ""
+    return _translated(row["value"]) if row is not None and row["value"] else ""
+
+
+def _translated(text: str) -> str:
+    """A label or word that was kept in the language it is keyed by."""
+    return gettext(text)
