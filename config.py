@@ -59,6 +59,8 @@ class Settings:
     secret_key: str = field(default="", repr=False)
     data_key: str = field(default="", repr=False)
     index_key: str = field(default="", repr=False)
+    # Keys that were DATA_KEY before, parted by commas, until rotate-keys has sealed their values anew.
+    data_keys_old: str = field(default="none", repr=False)
 
     alipay_gateway_url: str = ""
     alipay_app_id: str = ""
@@ -87,6 +89,11 @@ class Settings:
     @property
     def production(self) -> bool:
         return self.mode == "production"
+
+    @property
+    def older_data_keys(self) -> list[str]:
+        """The keys that only open."""
+        return [] if self.data_keys_old == "none" else [key.strip() for key in self.data_keys_old.split(",") if key.strip()]
 
     @property
     def standins_url(self) -> str:
@@ -236,12 +243,14 @@ def _checked_templates(settings: Settings) -> list[str]:
 
 def _checked_keys(settings: Settings) -> list[str]:
     problems = []
-    for name in ("data_key", "index_key"):
+    named = [("DATA_KEY", settings.data_key), ("INDEX_KEY", settings.index_key),
+             *(("DATA_KEYS_OLD", key) for key in settings.older_data_keys)]
+    for name, key in named:
         try:
-            if len(base64.b64decode(getattr(settings, name), validate=True)) != 32:
-                problems.append(f"{name.upper()} must be 32 bytes in base64")
+            if len(base64.b64decode(key, validate=True)) != 32:
+                problems.append(f"{name} must be 32 bytes in base64")
         except ValueError:
-            problems.append(f"{name.upper()} is not base64")
+            problems.append(f"{name} is not base64")
     return problems
 
 

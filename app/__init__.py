@@ -35,7 +35,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     app.config["FAB_UPDATE_PERMS"] = update_permissions
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(settings)
     app.extensions["settings"] = settings
-    app.extensions["vault"] = Vault(settings.data_key, settings.index_key)
+    app.extensions["vault"] = Vault(settings.data_key, settings.index_key, settings.older_data_keys)
     app.extensions["gateways"] = gateways.build(settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.trusted_proxies, settings.trusted_proxies)  # type: ignore[method-assign]

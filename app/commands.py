@@ -1,4 +1,4 @@
-"""Commands for the operator: `flask --app run sync-roles`, `flask --app run prove-audit`."""
+"""Commands for the operator: `flask --app run sync-roles`, `prove-audit`, `rotate-keys`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from flask import Flask, current_app
 
 from app.audit import chain
+from app.operations import keys
 from app.permissions import sync_roles
 
 
@@ -16,6 +17,7 @@ def init_app(app: Flask) -> None:
     """Add the commands to Flask's own (`flask --app run --help`)."""
     app.cli.add_command(sync_roles_command)
     app.cli.add_command(prove_audit)
+    app.cli.add_command(rotate_keys)
 
 
 @click.command("sync-roles")
@@ -35,6 +37,20 @@ def prove_audit(anchor: Path | None) -> None:
     click.echo(f"{proof.sealed} events are sealed and untouched, {proof.waiting} wait for their seal. Last seal: {proof.last}")
     if anchor is not None:
         _note(anchor, proof)
+
+
+@click.command("rotate-keys")
+@click.option("--check", is_flag=True, help="Change nothing; say how many values are under an older key. Exits with 1 if there are any.")
+def rotate_keys(check: bool) -> None:
+    """Seal ID numbers, phones and the like anew with DATA_KEY, where they are under one of DATA_KEYS_OLD."""
+    if not check:
+        keys.rotate(lambda column, done: click.echo(f"{column}: {done}"))
+    left = keys.remaining()
+    for column, number in left.items():
+        click.echo(f"{column}: {number} under an older key")
+    if sum(left.values()):
+        raise click.ClickException("an older key is still needed: leave it in DATA_KEYS_OLD")
+    click.echo("Every value is under DATA_KEY. DATA_KEYS_OLD may be emptied.")
 
 
 def _noted(anchor: Path | None) -> dict[int, str]:

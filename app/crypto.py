@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import os
+from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from flask import current_app
@@ -13,30 +14,41 @@ from sqlalchemy import LargeBinary
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-_VERSION = b"\x01"
 _NONCE = 12
+
+
+def fingerprint(key: bytes) -> bytes:
+    """One byte that names a key in what it sealed."""
+    return hashlib.sha256(b"key:" + key).digest()[:1]
 
 
 class Vault:
     """Encrypts short texts with one key and indexes them with another.
 
-    A stored value is version byte, 12-byte nonce, ciphertext with tag. The purpose is bound in as associated data, so a
-    phone's bytes moved into an ID number's column do not open.
+    A stored value is the key's fingerprint (1 byte), a 12-byte nonce, ciphertext with tag. The purpose is bound in as associated
+    data, so a phone's bytes moved into an ID number's column do not open. `older` keys only open: `flask rotate-keys` seals their
+    values anew. Keys are 32 bytes in base64; two keys of one fingerprint cannot be told apart and raise `ValueError`.
     """
 
-    def __init__(self, data_key: str, index_key: str) -> None:
-        self._cipher = AESGCM(base64.b64decode(data_key))
+    def __init__(self, data_key: str, index_key: str, older: Sequence[str] = ()) -> None:
+        keys = [base64.b64decode(key) for key in (data_key, *older)]
+        self.mark = fingerprint(keys[0])
+        self._ciphers = {fingerprint(key): AESGCM(key) for key in keys}
+        if len(self._ciphers) < len(set(keys)):
+            raise ValueError("two of the data keys have the same fingerprint: draw another one")
         self._index_key = base64.b64decode(index_key)
         self._witness_keys: dict[str, bytes] = {}
 
     def seal(self, text: str, purpose: str) -> bytes:
         nonce = os.urandom(_NONCE)
-        return _VERSION + nonce + self._cipher.encrypt(nonce, text.encode(), purpose.encode())
+        return self.mark + nonce + self._ciphers[self.mark].encrypt(nonce, text.encode(), purpose.encode())
 
     def open(self, stored: bytes, purpose: str) -> str:
-        if stored[:1] != _VERSION:
-            raise ValueError(f"unknown key version {stored[:1]!r}")
-        return self._cipher.decrypt(stored[1:1 + _NONCE], stored[1 + _NONCE:], purpose.encode()).decode()
+        """The text of a sealed value. Raises `ValueError` when its key is not among ours, `InvalidTag` when a bit of it was changed."""
+        cipher = self._ciphers.get(stored[:1])
+        if cipher is None:
+            raise ValueError(f"sealed with a key that is not given (fingerprint {stored[:1].hex()}): see DATA_KEYS_OLD")
+        return cipher.decrypt(stored[1:1 + _NONCE], stored[1 + _NONCE:], purpose.encode()).decode()
 
     def index(self, text: str, purpose: str) -> bytes:
         """A 16-byte keyed digest: equal texts have equal digests, and nothing is learnt without the key."""

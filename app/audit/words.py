@@ -20,7 +20,7 @@ VERBS: dict[str, Any] = {
     "switch_off_second_factor": _l("关闭两步验证"), "reset_second_factor": _l("重置两步验证"), "renew_recovery_codes": _l("重新生成恢复码"),
     "make_calendar_address": _l("生成日历地址"), "stop_calendar_address": _l("停用日历地址"),
     "choose_notice_texts": _l("选择短信提醒"), "change_notice_phone": _l("修改提醒手机号"), "ask_licence_reading": _l("识别营业执照"),
-    "ask_bulk_step": _l("批量办理"),
+    "ask_bulk_step": _l("批量办理"), "rotate_keys": _l("更换加密密钥"),
     "register": _l("企业注册"), "correct_enterprise": _l("修改企业信息"),
     "save_plan": _l("保存培训计划"), "open_class": _l("开班"), "mark_attendance": _l("标记考勤"), "confirm_attendance": _l("确认考勤"),
     "reveal_contact": _l("查看联系人完整电话"), "reveal_person": _l("查看完整身份证号和手机号"),
