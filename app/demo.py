@@ -15,8 +15,9 @@ from app import clock, files
 from app.crypto import blind
 from app.documents import samples
 from app.extensions import transaction
+from app.operations import filings, rounds
 from app.permissions import PARTY_ROLES
-from models import Account, Authority, Enterprise, Institution, ReviewEvent, Teacher
+from models import Account, Authority, Enterprise, Institution, ReviewEvent, Room, Teacher, TeacherPaper
 
 PASSWORD = "Demo2026!"  # noqa: S105  # printed at every start of a demonstration
 
@@ -49,7 +50,10 @@ _ENTERPRISES = {
     "91330000MA2BBBB07Q": ("330000", True, "province", "13800138003"),
 }
 _REGIONS = {"province": "330000", "hangzhou": "330100", "ningbo": "330200"}
-_TEACHERS = (("王卫东", "own", "高级技师"), ("李建国", "own", "高级工程师"), ("陈国华", "external", "一级建造师"))
+_TEACHERS = (("王卫东", "own", "高级技师", "330106197805120010", "13900139001"),
+             ("李建国", "own", "高级工程师", "330106198109230034", "13900139002"),
+             ("陈国华", "external", "一级建造师", "330203197506300050", "13900139003"))
+_ROOMS = (("101 教室", "classroom", 60), ("201 机考室", "exam", 40), ("实训车间", "practice", 80))
 
 
 def load_demo() -> None:
@@ -113,6 +117,7 @@ def _institution(session: Session, entry: DemoAccount, authorities: dict[str, Au
     short_name, uscc, authority = _INSTITUTIONS[entry.username]
     row = Institution(name=entry.organisation, short_name=short_name, uscc=uscc, authority=authorities[authority],
                       address=f"{entry.organisation[:2]}市建设路 1 号", contact_name=entry.person, contact_phone="13900139000",
+                      legal_representative="郑国强", licence_from=date(2019, 6, 1), approved_round=1,
                       **_approved(authorities[authority].id))
     session.add(row)
     session.flush()
@@ -120,8 +125,19 @@ def _institution(session: Session, entry: DemoAccount, authorities: dict[str, Au
                              content_type=files.JPEG, institution_id=row.id)
     row.commitment = files.keep(samples.paper(f"承诺书\n{row.name}"), kind="commitment", name="cns.jpg",
                                 content_type=files.JPEG, institution_id=row.id)
-    for name, kind, qualification in _TEACHERS:
-        session.add(Teacher(institution_id=row.id, name=name, kind=kind, qualification=qualification, enabled=True))
+    for name, kind, qualification, number, phone in _TEACHERS:
+        paper = files.keep(samples.paper(f"{qualification}证书\n{name}"), kind="qualification", name="证书.jpg",
+                           content_type=files.JPEG, institution_id=row.id)
+        session.add(Teacher(institution_id=row.id, name=name, kind=kind, qualification=qualification, id_number=number,
+                            id_number_index=blind(number, "id_number"), phone=phone, teaches="安全生产与实操", enabled=True,
+                            papers=[TeacherPaper(file_id=paper.id)]))
+    for n, (name, kind, capacity) in enumerate(_ROOMS, 1):
+        session.add(Room(institution_id=row.id, key=f"demo-{n}", name=name, kind=kind, capacity=capacity, address=row.address))
+    session.flush()
+    session.expire(row)
+    session.add(filings.beginning(row))
+    session.flush()
+    rounds.write(row, filings.facts_of(row))
     _record_review(session, "institution", row, (entry.organisation, authorities[authority].name))
     return row
 

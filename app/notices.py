@@ -35,6 +35,7 @@ class Line:
 NOTICES: dict[str, Line] = {
     "submit": Line(("reviewer",), _l("有新的申报待受理"), _l("%(what)s已提交，等待受理。")),
     "reopen": Line(("reviewer",), _l("企业信息变更后重新报审"), _l("%(what)s有变更，已重新报审，等待受理。")),
+    "change": Line(("reviewer",), _l("机构申请变更备案"), _l("%(what)s正在变更，提交后再受理；原备案继续有效。"), "neutral"),
     "withdraw": Line(("reviewer",), _l("申报被撤回"), _l("%(what)s已由申报单位撤回。"), "neutral"),
     "accept": Line(("owner",), _l("申报已受理"), _l("%(what)s已受理，正在审核。")),
     "approve": Line(("owner",), _l("审核通过"), _l("%(what)s已审核通过。"), "ok"),

@@ -38,10 +38,11 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "EnterpriseView": {ENTERPRISE: ("show", "edit", "submit")},
     # 企业审核, for its authority
     "EnterpriseReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide")},
-    # 机构备案, for the institution itself: unit data and teachers
+    # 机构备案, for the institution itself: unit data, rooms, teachers
     "FilingView": {INSTITUTION: ("show", "edit", "submit")},
+    "TeacherView": {INSTITUTION: ("edit",)},
     # 培训机构管理, for the authority: accounts and filings
-    "InstitutionView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "add", "reset", "accept", "decide")},
+    "InstitutionView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "add", "reset", "reveal", "accept", "decide")},
     # 培训计划, for the institution
     "PlanTypingView": {INSTITUTION: ("edit",)},
     "PlanView": {INSTITUTION: ("list", "show", "add", "edit", "submit")},

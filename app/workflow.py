@@ -6,7 +6,7 @@ Five things are reviewed: enterprise registration, institution filing, training 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -45,6 +45,8 @@ REVIEW: dict[str, Step] = {step.name: step for step in (
     Step("reject", _l("不通过"), ("accepted",), "rejected", "reviewer", remark_required=True),
     # C1: a changed region or provincial flag needs a new review; only an approved registration can fall back.
     Step("reopen", _l("重新报审"), ("approved",), "submitted", "owner"),
+    # A2: an approved filing is changed by preparing another; until that is approved the earlier one counts.
+    Step("change", _l("申请变更"), ("approved",), "draft", "owner"),
 )}
 
 REVIEW_LABELS: dict[str, Any] = {
@@ -73,11 +75,26 @@ class Subject:
 
 SUBJECTS: dict[str, Subject] = {
     "enterprise": Subject(Enterprise, "enterprise", _l("企业注册"), ("submit", "withdraw", "accept", "approve", "reject", "reopen")),
-    "institution": Subject(Institution, "institution", _l("机构备案")),
+    "institution": Subject(Institution, "institution", _l("机构备案"), ("submit", "withdraw", "accept", "approve", "reject", "change")),
     "training_plan": Subject(TrainingPlan, "institution", _l("培训计划")),
     "exam_plan": Subject(ExamPlan, "institution", _l("考核计划")),
     "score_report": Subject(ScoreReport, "institution", _l("成绩报审")),
 }
+
+
+# What else a step means for a kind of subject, e.g. that an approved filing now counts: done in the step's transaction.
+Follower = Callable[[list[int]], None]
+_FOLLOWERS: dict[tuple[str, str], Follower] = {}
+
+
+def follows(kind: str, step_name: str) -> Callable[[Follower], Follower]:
+    """Have a function called with the ids that took a step, in its transaction, whoever took it and however many at once."""
+
+    def wrap(follower: Follower) -> Follower:
+        _FOLLOWERS[kind, step_name] = follower
+        return follower
+
+    return wrap
 
 
 def _whose(subject: Subject, step: Step, actor: Actor) -> ColumnElement[bool]:
@@ -150,6 +167,8 @@ def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, r
             moved += [row.id for row in rows]
         notices.tell_steps(session, kind, model, step_name, moved, subject.owner, remark)
         _forget(session, model, moved)
+        if moved and (follower := _FOLLOWERS.get((kind, step_name))):
+            follower(moved)
     found = set(moved)
     return Outcome(moved, [each for each in wanted if each not in found])
 

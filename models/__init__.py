@@ -7,6 +7,7 @@ from models.dictionaries import Education, Occupation, Parameter, Region, Remark
 from models.drafts import RegistrationDraft, SpentCaptcha
 from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
 from models.files import StoredFile
+from models.filings import Filing, Room, TeacherOccupation, TeacherPaper
 from models.form_drafts import FormDraft
 from models.jobs import Job, Timer
 from models.notices import Notice, NoticeRead, NoticeReader, NoticeText
@@ -20,9 +21,10 @@ from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
     "Account", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate", "CertificateCounter",
-    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "FormDraft", "ImportBatch", "Institution",
+    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "ImportBatch", "Institution",
     "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order",
-    "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode",
-    "Region", "RegistrationDraft", "Remark", "ReviewEvent", "ScoreReport", "SecondFactor", "SignIn", "Sitting",
-    "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "Timer", "Title", "TrainingPlan",
+    "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region",
+    "RegistrationDraft", "Remark", "ReviewEvent", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel",
+    "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title",
+    "TrainingPlan",
 ]

@@ -20,7 +20,7 @@ from app import audit
 from app.actors import SYSTEM
 from app.audit import words
 from app.extensions import db, transaction
-from app.operations import audit_exports, institutions
+from app.operations import audit_exports, filings
 from models import AuditEvent, Occupation, TrainingPlan
 from models.audit import APPEND_ONLY
 from tests.test_plans import form
@@ -61,8 +61,10 @@ def test_a_changed_phone_is_on_record_masked(app: Flask, make: Any) -> None:
     row.review_state = "draft"
     db.session.commit()
     before = row.contact_phone
-    institutions.save_filing(row, institutions.Filing("新地址 8 号", row.contact_name, "13912345678"), actor=make.actor("hjp"))
-    facts = newest("save_filing").facts
+    typed = filings.filing_of(row).typed | {"address": "新地址 8 号", "contact_phone": "13912345678"}
+    filings.save(row, typed, actor=make.actor("hjp"))
+    filings.submit(row, actor=make.actor("hjp"))
+    facts = newest("submit_filing").facts
     assert facts["changed"]["address"][1] == "新地址 8 号"
     assert facts["changed"]["contact_phone"][1] == "139****5678"
     assert "13912345678" not in str(facts)

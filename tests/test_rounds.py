@@ -15,8 +15,9 @@ from app.extensions import db, transaction
 from app.operations import rounds
 from app.operations.rounds import Change, Facts, compared
 from models import StoredFile, SubmissionSnapshot
+from tests.factory import id_number
+from tests.filing import filed, opened, save, whole_teacher
 from tests.parties import Parties, photo
-from tests.test_institutions import add_teacher, filed, opened, save
 
 DEMO = "Demo2026!"
 
@@ -90,21 +91,21 @@ def test_a_submission_of_the_same_round_takes_the_place_of_the_first(app: Any, m
 
 def test_a_first_filing_has_no_changes_to_show(parties: Parties, hangzhou: Any) -> None:
     institution, client = opened(parties, hangzhou)
-    filed(client)
+    filed(parties, client)
     assert parties.count(SubmissionSnapshot, subject_id=institution, round=1) == 1
     assert "与上次上报相比的变化" not in hangzhou.get(f"/institutions/{institution}").text
 
 
 def test_a_filing_refused_and_filed_again_shows_its_authority_what_changed(parties: Parties, hangzhou: Any) -> None:
     institution, client = opened(parties, hangzhou)
-    filed(client)
+    filed(parties, client)
     for step in ("accept", "reject"):
         hangzhou.post(f"/institutions/{institution}/{step}", data={"remark": "承诺书没有公章"})
     with parties.tables():
         old = db.session.scalars(select(StoredFile.id).where(StoredFile.kind == "commitment",
                                                              StoredFile.institution_id == institution)).one()
-    assert save(client, licence=None, commitment=(photo("新承诺书"), "b.jpg"), address="新址 2 号").status_code == 303
-    add_teacher(client, name="郑师傅")
+    assert save(client, commitment=(photo("新承诺书"), "b.jpg"), address="新址 2 号").status_code == 303
+    whole_teacher(parties, client, name="郑师傅", id_number=id_number(8))
     assert client.post("/filing/submit").status_code == 303
     page = hangzhou.get(f"/institutions/{institution}").text
     told = page[page.index("与上次上报相比的变化"):]
@@ -114,7 +115,7 @@ def test_a_filing_refused_and_filed_again_shows_its_authority_what_changed(parti
     assert "联系人" not in told
     assert "营业执照" not in told
     assert hangzhou.get(f"/files/{old}").status_code == 200
-    assert len(set(re.findall(r"/files/\d+", told))) == 2
+    assert len(set(re.findall(r"/files/\d+", told))) == 3
     with parties.tables():
         kept = str(db.session.scalars(select(SubmissionSnapshot.facts)).all())
     assert "13922223333" not in kept

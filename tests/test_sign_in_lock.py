@@ -240,7 +240,9 @@ def test_a_reset_to_the_same_password_is_refused_and_does_not_spend_the_code(par
 def test_a_password_issued_by_the_authority_lifts_the_lock(parties: Parties, make: Any) -> None:
     for _each in range(5):
         post(parties)
-    page = parties.enter("hangzhou", DEMO, "authority").post(f"/institutions/{make.institution().id}/reset").text
+    institution, account = make.institution().id, make.actor("hjp").user_id
+    page = parties.enter("hangzhou", DEMO, "authority").post(f"/institutions/{institution}/accounts/{account}/reset",
+                                                             data={"remark": "帐号被锁定"}).text
     issued = page.split("<code>")[2].split("</code>")[0]
     assert post(parties, password=issued, address="10.0.0.7").status_code == 303
 

@@ -20,6 +20,7 @@ from views import (
     enterprises,
     exams,
     files,
+    filing,
     health,
     institutions,
     jobs,
@@ -34,13 +35,14 @@ from views import (
     registration,
     safety,
     scores,
+    teachers,
 )
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
 MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     ("Organisation", _l("单位信息"), "building", (
         (enterprises.EnterpriseView, _l("企业"), "building"),
-        (institutions.FilingView, _l("机构备案"), "building"),
+        (filing.FilingView, _l("机构备案"), "building"),
     )),
     ("Training", _l("培训"), "book", (
         (plans.PlanView, _l("培训计划"), "book"),
@@ -75,7 +77,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
-    calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView,
+    calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView, teachers.TeacherView,
 )
 
 

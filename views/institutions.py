@@ -1,119 +1,29 @@
-"""机构备案 for the institution, 培训机构管理 for its authority (I1, I2, I7, A1, A2)."""
+"""培训机构管理, for the authority: accounts, filings, licences that end (I1, A1, A2, B2)."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from flask import request
+from flask_appbuilder.security.sqla.models import User
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from sqlalchemy.orm import selectinload
-from wtforms import FileField, RadioField
+from markupsafe import Markup
+from sqlalchemy import or_
+from sqlalchemy.orm import joinedload, selectinload
 
-from app import workflow
-from app.errors import PortalError
-from app.identifiers import mask_phone
-from app.operations import institutions
+from app import clock
+from app.errors import NotFound, PortalError
+from app.operations import filings, institutions, rounds, teachers
 from app.presentation import moment
-from models import Institution, Teacher
-from views.base import PortalView, page, put_error_on, said
-from views.forms import chosen_file, line, phone_line
-from views.listing import Search, like
-from views.records import events_of
-from views.reviewing import Column, ReviewDesk, standing
-
-TEACHER_KINDS = [("own", _l("本单位")), ("external", _l("外聘"))]
-
-
-class FilingForm(FlaskForm):
-    address = line(_l("单位地址"), 200)
-    contact_name = line(_l("联系人"), 50)
-    contact_phone = phone_line(_l("联系电话"))
-    licence = FileField(_l("营业执照"))
-    commitment = FileField(_l("承诺书"))
-
-
-class TeacherForm(FlaskForm):
-    name = line(_l("姓名"), 50)
-    kind = RadioField(_l("类别"), choices=TEACHER_KINDS, default="own")
-    qualification = line(_l("职称或资格"), 100, required=False)
-    phone = phone_line(_l("手机号（选填）"), required=False)
-
-
-def _phone(row: Institution) -> str:
-    return mask_phone(row.contact_phone) if row.contact_phone else ""
-
-
-class FilingView(PortalView):
-    """机构备案: unit data, licence, commitment letter, teachers."""
-
-    route_base = "/filing"
-    default_view = "show"
-
-    def _own(self) -> Institution:
-        return self.fetch(Institution, self.actor.institution_id, selectinload(Institution.teachers))
-
-    def _filing_page(self, row: Institution, teacher_form: TeacherForm) -> str:
-        return self.page("portal/institutions/filing.html", institution=row, title=_("机构备案"), teacher_form=teacher_form,
-                         standing=standing(row, _("上报培训计划")), teacher_kinds=dict(TEACHER_KINDS), phone=_phone(row),
-                         papers=institutions.papers_of(row),
-                         missing=institutions.missing_for_submission(row), events=events_of("institution", row.id),
-                         steps=workflow.steps_open_to(self.actor, row))
-
-    @page("/", "show")
-    def show(self) -> Any:
-        return self._filing_page(self._own(), TeacherForm())
-
-    @page("/edit", "edit", ("GET", "POST"))
-    def edit(self) -> Any:
-        row = self._own()
-        form = FilingForm(obj=row)
-        if form.validate_on_submit():
-            filing = institutions.Filing(form.address.data, form.contact_name.data, form.contact_phone.data,
-                                         chosen_file("licence"), chosen_file("commitment"))
-            try:
-                institutions.save_filing(row, filing, actor=self.actor)
-            except PortalError as error:
-                put_error_on(form, error)
-            else:
-                said(_("已保存。"))
-                return self.to("show")
-        return self.page("portal/institutions/filing_edit.html", form=form, institution=row, title=_("填写备案信息"))
-
-    @page("/teachers", "edit", ("POST",))
-    def add_teacher(self) -> Any:
-        form = TeacherForm()
-        row = self._own()
-        if form.validate_on_submit():
-            try:
-                institutions.add_teacher(row, form.name.data, form.kind.data, form.qualification.data or "",
-                                         form.phone.data or "", actor=self.actor)
-            except PortalError as error:
-                put_error_on(form, error)
-            else:
-                said(_("已登记老师 %(name)s。", name=form.name.data))
-                return self.to("show", _anchor="teachers")
-        return self._filing_page(row, form)
-
-    @page("/teachers/<int:teacher_id>/<any(enable, disable):wanted>", "edit", ("POST",))
-    def switch_teacher(self, teacher_id: int, wanted: str) -> Any:
-        teacher = self.fetch(Teacher, teacher_id)
-        institutions.set_teacher_enabled(teacher, wanted == "enable", actor=self.actor)
-        said(_("已启用 %(name)s。", name=teacher.name) if wanted == "enable" else
-             _("已停用 %(name)s，不再出现在新计划中。", name=teacher.name))
-        return self.to("show", _anchor="teachers")
-
-    @page("/submit", "submit", ("POST",))
-    def submit(self) -> Any:
-        institutions.submit(self._own(), actor=self.actor)
-        said(_("已提交审核。"))
-        return self.to("show")
-
-    @page("/withdraw", "submit", ("POST",))
-    def withdraw(self) -> Any:
-        workflow.take_step(self._own(), "withdraw", actor=self.actor)
-        said(_("已撤回，可以修改后再次提交。"))
-        return self.to("show")
+from models import Account, Institution, Teacher
+from models.parties import WARNING_DAYS
+from views.base import page, put_error_on, said
+from views.forms import line
+from views.listing import Filter, Search, like
+from views.reviewing import Column, ReviewDesk
 
 
 class NewInstitutionForm(FlaskForm):
@@ -121,6 +31,31 @@ class NewInstitutionForm(FlaskForm):
     short_name = line(_l("中文简称"), 10)
     uscc = line(_l("社会信用代码"), 40)
     username = line(_l("登录用户名"), 30)
+
+
+class NewAccountForm(FlaskForm):
+    person = line(_l("使用人姓名"), 50)
+    username = line(_l("登录用户名"), 30)
+
+
+def licence_words(row: Institution) -> Any:
+    """Until when the approved licence is good, with a label when that is soon or over."""
+    if not row.filed:
+        return "—"
+    until = str(row.licence_until) if row.licence_until else _("长期")
+    if row.licence_expired:
+        return Markup('<span class="nowrap">{}</span> <span class="badge badge-bad">{}</span>').format(until, _("已过期"))
+    if row.licence_expires_soon:
+        return Markup('<span class="nowrap">{}</span> <span class="badge badge-warn">{}</span>').format(
+            until, _("%(n)s 天后到期", n=row.licence_days))
+    return until
+
+
+def _accounts(row: Institution) -> Any:
+    """How many accounts, and whether anybody can sign in."""
+    if row.accounts and not any(each.user.active for each in row.accounts):
+        return Markup('<span class="badge badge-bad">{}</span>').format(_("已停用"))
+    return _("%(n)s 个", n=len(row.accounts))
 
 
 class InstitutionView(ReviewDesk):
@@ -135,17 +70,35 @@ class InstitutionView(ReviewDesk):
         Column(_l("机构名称"), lambda row: row.name),
         Column(_l("简称"), lambda row: row.short_name),
         Column(_l("社会信用代码"), lambda row: row.uscc),
+        Column(_l("营业执照有效期"), lambda row: licence_words(row)),
+        Column(_l("帐号"), lambda row: _accounts(row)),
         Column(_l("上报时间"), lambda row: moment(row.submitted_at)),
     )
     opens_with = "all"
 
     def searches(self) -> Any:
-        return (Search("q", _l("机构名称"), lambda text: like(Institution.name, text)),)
+        return (Search("q", _l("名称、简称、代码或用户名"), lambda text: or_(
+            *(like(column, text) for column in (Institution.name, Institution.short_name, Institution.uscc)),
+            institutions.with_account(like(User.username, text)))),)
+
+    def filters(self) -> Any:
+        today = clock.shanghai_day()
+        licences = {"soon": Institution.licence_until.between(today, today + timedelta(days=WARNING_DAYS)),
+                    "expired": Institution.licence_until < today}
+        accounts = {"open": ~institutions.disabled(), "disabled": institutions.disabled()}
+        return (Filter("licence", _l("营业执照"), (("soon", _l("即将到期")), ("expired", _l("已过期"))), lambda value: licences[value]),
+                Filter("account", _l("帐号"), (("open", _l("正常")), ("disabled", _l("已停用"))), lambda value: accounts[value]))
+
+    def options(self) -> Any:
+        return (selectinload(Institution.accounts).joinedload(Account.user),)
 
     def show_values(self, subject: Institution) -> dict[str, Any]:
-        return {"institution": subject, "login": institutions.account_of(subject), "teacher_kinds": dict(TEACHER_KINDS),
-                "papers": institutions.papers_of(subject),
-                "phone": _phone(subject), "manages": subject.authority_id == self.actor.authority_id}
+        """What was submitted last stands on the page: what its owner is still writing is not for anybody else's eyes."""
+        kept = rounds.snapshots(subject, 1)
+        rows = kept[0].facts if kept else filings.facts_of(subject).rows if subject.filed else []
+        return {"institution": subject, "logins": institutions.accounts_of(subject), "told": rounds.told(rows) if rows else None,
+                "licence": licence_words(subject), "manages": subject.authority_id == self.actor.authority_id,
+                "account_form": NewAccountForm(), "revealed": {}}
 
     @page("/add", "add", ("GET", "POST"))
     def add(self) -> Any:
@@ -165,16 +118,52 @@ class InstitutionView(ReviewDesk):
         return self.page("portal/institutions/password.html", institution=row, username=username, password=password,
                          title=_("登录帐号"))
 
-    @page("/<int:subject_id>/reset", "reset", ("POST",))
-    def reset(self, subject_id: int) -> Any:
+    @page("/<int:subject_id>/accounts", "add", ("GET", "POST"))
+    def add_account(self, subject_id: int) -> Any:
         row = self.fetch(Institution, subject_id)
-        password = institutions.reset_password(row, actor=self.actor)
-        account = institutions.account_of(row)
-        return self._hand_over(row, account.user.username if account else "", password)
+        form = NewAccountForm()
+        if form.validate_on_submit():
+            try:
+                account, password = institutions.add_account(row, form.username.data, form.person.data, actor=self.actor)
+            except PortalError as error:
+                put_error_on(form, error)
+            else:
+                return self._hand_over(row, account.user.username, password)
+        return self.page("portal/institutions/add_account.html", form=form, institution=row, title=_("增加帐号"))
+
+    def _account(self, row: Institution, user_id: int) -> Account:
+        account = self.fetch(Account, user_id, joinedload(Account.user))
+        if account.institution_id != row.id:
+            raise NotFound("")
+        return account
+
+    @page("/<int:subject_id>/accounts/<int:user_id>/reset", "reset", ("POST",))
+    def reset(self, subject_id: int, user_id: int) -> Any:
+        row = self.fetch(Institution, subject_id)
+        account = self._account(row, user_id)
+        password = institutions.reset_password(row, account, request.form.get("remark", ""), actor=self.actor)
+        return self._hand_over(row, account.user.username, password)
+
+    @page("/<int:subject_id>/accounts/<int:user_id>/<any(enable, disable):wanted>", "reset", ("POST",))
+    def switch(self, subject_id: int, user_id: int, wanted: str) -> Any:
+        row = self.fetch(Institution, subject_id)
+        return self._switched(row, [self._account(row, user_id)], wanted)
 
     @page("/<int:subject_id>/<any(enable, disable):wanted>", "reset", ("POST",))
-    def switch(self, subject_id: int, wanted: str) -> Any:
+    def switch_all(self, subject_id: int, wanted: str) -> Any:
         row = self.fetch(Institution, subject_id)
-        institutions.set_enabled(row, wanted == "enable", actor=self.actor)
-        said(_("帐号已启用。") if wanted == "enable" else _("帐号已停用，该机构已退出登录。"))
-        return self.to("show", subject_id=subject_id)
+        return self._switched(row, institutions.accounts_of(row), wanted)
+
+    def _switched(self, row: Institution, accounts: list[Account], wanted: str) -> Any:
+        n = institutions.set_enabled(row, accounts, wanted == "enable", request.form.get("remark", ""), actor=self.actor)
+        said(_("已启用 %(n)s 个帐号。", n=n) if wanted == "enable" else _("已停用 %(n)s 个帐号，已退出登录。", n=n))
+        return self.to("show", subject_id=row.id)
+
+    @page("/<int:subject_id>/teachers/<int:teacher_id>/reveal", "reveal", ("POST",))
+    def reveal(self, subject_id: int, teacher_id: int) -> Any:
+        """A teacher's ID number and phone in full, to compare with the certificates."""
+        row = self.fetch(Institution, subject_id)
+        teacher = self.fetch(Teacher, teacher_id)
+        if teacher.institution_id != row.id:
+            raise NotFound("")
+        return self.drawn(row, revealed={f"teacher-{teacher.id}": teachers.reveal(teacher, actor=self.actor)})

@@ -15,11 +15,11 @@ from wtforms.validators import InputRequired, NumberRange, ValidationError
 from app import clock
 from app.extensions import db
 from app.operations.plan_checks import SESSIONS, DayDraft, PlanDraft
-from models import Enterprise, Occupation, SkillLevel, Teacher, TrainingPlan
+from app.operations.teachers import KINDS, teachers_of
+from models import Enterprise, Institution, Occupation, SkillLevel, TrainingPlan
 from views.forms import Amount, Day, Moment, Whole, line
 
 FORMS = [("open", _l("公开报名")), ("designated", _l("指定企业"))]
-TEACHER_KINDS = {"own": _l("本单位"), "external": _l("外聘")}
 MOST_TICKS = 50
 REQUIRED = InputRequired(_l("此项必填。"))
 
@@ -73,8 +73,8 @@ class PlanForm(FlaskForm):
             select(Occupation).where(Occupation.enabled).order_by(Occupation.position))]
         levels = none + [(row.id, row.name) for row in db.session.scalars(
             select(SkillLevel).where(SkillLevel.enabled).order_by(SkillLevel.position))]
-        teachers = none + [(row.id, f"{row.name}（{TEACHER_KINDS[row.kind]}）") for row in db.session.scalars(
-            select(Teacher).where(Teacher.institution_id == institution_id, Teacher.enabled).order_by(Teacher.id))]
+        teachers = none + [(row.id, f"{row.name}（{KINDS[row.kind]}）") for row in teachers_of(
+            db.session.get_one(Institution, institution_id))]
         approved = select(Enterprise.id, Enterprise.name, Enterprise.uscc).where(Enterprise.review_state == "approved")
         chosen = db.session.execute(approved.where(Enterprise.id.in_(self.enterprise_ids.data or [])).order_by(Enterprise.name)).all()
         first = db.session.execute(approved.order_by(Enterprise.name).limit(MOST_TICKS)).all()

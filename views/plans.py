@@ -12,9 +12,9 @@ from sqlalchemy.orm import joinedload, selectinload
 from werkzeug.datastructures import MultiDict
 
 from app import clock, scope, workflow
-from app.errors import Conflict, PortalError
+from app.errors import Conflict, Invalid, PortalError
 from app.extensions import db
-from app.operations import plans
+from app.operations import filings, plans
 from app.operations.plan_checks import SESSIONS, PlanDraft
 from app.presentation import moment, yuan
 from app.workflow import REVIEW_LABELS
@@ -81,11 +81,18 @@ class PlanView(PortalView):
                        searches=(Search("q", _l("计划名称"), lambda text: holding(TrainingPlan.name, text)),),
                        filters=(_stage_filter(),),
                        options=(selectinload(TrainingPlan.occupations).joinedload(PlanOccupation.occupation),))
-        return self.page("portal/plans/list.html", listing=rows, title=_("培训计划"))
+        institution = self.fetch(Institution, self.actor.institution_id)
+        return self.page("portal/plans/list.html", listing=rows, title=_("培训计划"), institution=institution,
+                         licence_warning=filings.licence_warning(institution))
 
     @page("/add", "add", ("GET", "POST"))
     def add(self) -> Any:
         institution = self.fetch(Institution, self.actor.institution_id)
+        try:
+            filings.refuse_new_plans(institution)
+        except Invalid as error:
+            said(str(error), "warning")
+            return self.to("FilingView.show")
         older = older_plan(self.actor)
         draft = plans.copied(older, institution) if older is not None else plans.suggested(institution)
         return self._edit(None, draft, restore=older is None)

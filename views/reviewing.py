@@ -112,11 +112,14 @@ class ReviewDesk(PortalView):
 
     @page("/<int:subject_id>", "show")
     def show(self, subject_id: int) -> Any:
-        subject = self.fetch(self.model, subject_id)
+        return self.drawn(self.fetch(self.model, subject_id))
+
+    def drawn(self, subject: Any, **more: Any) -> str:
+        """The page of one row; `more` goes before what `show_values` says."""
         return self.page(self.show_template, subject=subject, title=str(subject), kind=self.kind,
-                         events=events_of(self.kind, subject_id), steps=self._open_steps(subject),
-                         changes=changes_since_last_round(subject), phrases=phrases_for(self.kind),
-                         frame="portal/pane.html" if "pane" in request.args else "", **self.show_values(subject))
+                         events=events_of(self.kind, subject.id), steps=self._open_steps(subject), phrases=phrases_for(self.kind),
+                         frame="portal/pane.html" if "pane" in request.args else "",
+                         **({"changes": changes_since_last_round(subject)} | self.show_values(subject) | more))
 
     @page("/<int:subject_id>/<any(accept):step>", "accept", ("POST",))
     def accept(self, subject_id: int, step: str) -> Any:

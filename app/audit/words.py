@@ -13,6 +13,9 @@ from app import clock
 
 VERBS: dict[str, Any] = {
     "add_entry": _l("增加字典项"), "change_entry": _l("修改字典或参数"),
+    "add_account": _l("增加帐号"), "submit_filing": _l("提交机构备案"), "save_teacher": _l("修改老师资料"),
+    "remove_teacher": _l("删除老师"), "add_teacher_papers": _l("上传老师证书"), "drop_teacher_paper": _l("删除老师证书"),
+    "reveal_teacher": _l("查看老师完整证件号"),
     "add_teacher": _l("登记老师"), "enable_teacher": _l("启用老师"), "disable_teacher": _l("停用老师"),
     "create_institution": _l("开通培训机构"), "enable_account": _l("启用帐号"), "disable_account": _l("停用帐号"),
     "reset_password": _l("重置密码"), "change_password": _l("修改密码"), "save_filing": _l("保存机构备案"),
@@ -67,6 +70,8 @@ FIELDS: dict[str, Any] = {
     "region_code": _l("地区代码"), "review_state": _l("审核状态"), "review_round": _l("审核轮次"), "rooms": _l("考场数"),
     "seats": _l("人数上限"), "starts_at": _l("开始时间"), "state": _l("状态"), "ticket": _l("准考证号"), "trade_no": _l("交易号"),
     "unknown": _l("名单外的成绩"), "uscc": _l("社会信用代码"), "user_id": _l("用户编号"), "username": _l("用户名"), "value": _l("值"),
+    "short_name": _l("中文简称"), "teaches": _l("任教科目"), "licence_number": _l("证照编号"),
+    "licence_from": _l("营业执照有效期自"), "licence_until": _l("营业执照有效期至"),
     "workers_consented": _l("已取得工人同意"),
 }
 

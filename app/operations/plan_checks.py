@@ -15,7 +15,8 @@ from app.errors import Invalid
 from app.extensions import db
 from app.identifiers import IdentifierError, parse_plan_name
 from app.operations.checks import Findings
-from models import Enterprise, Institution, Occupation, PlanDay, SkillLevel, Teacher, TrainingPlan
+from app.operations.teachers import teachers_of
+from models import Enterprise, Institution, Occupation, PlanDay, SkillLevel, TrainingPlan
 
 MOST_SEATS = 2000
 HIGHEST_FEE_FEN = 10_000_000
@@ -91,8 +92,7 @@ def _check_numbers(draft: PlanDraft, found: Findings) -> None:
 def _check_days(draft: PlanDraft, institution: Institution, found: Findings) -> None:
     if not draft.days:
         found.add("days", _("请至少安排一个培训日。"))
-    teachers = set(db.session.scalars(select(Teacher.id).where(
-        Teacher.institution_id == institution.id, Teacher.enabled)))
+    teachers = {each.id for each in teachers_of(institution)}
     seen: dict[date, set[str]] = {}
     for index, each in enumerate(draft.days):
         if each.teacher_id not in teachers:

@@ -17,6 +17,7 @@ from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid, InvalidFields
 from app.extensions import db, transaction
 from app.operations import form_drafts, rounds
+from app.operations.filings import licence_warning, refuse_new_plans
 from app.operations.plan_checks import SESSIONS, DayDraft, PlanDraft, check, check_name, clashes
 from app.presentation import moment, yuan
 from models import Enterprise, Institution, PlanDay, PlanOccupation, TrainingPlan
@@ -58,6 +59,8 @@ def save(plan: TrainingPlan | None, draft: PlanDraft, *, actor: Actor, seen: int
     if actor.institution_id is None:
         raise Forbidden(_("只有培训机构可以编制培训计划。"))
     institution = db.session.get_one(Institution, actor.institution_id)
+    if plan is None:
+        refuse_new_plans(institution)
     check(draft, institution)
     try:
         with transaction() as session:
@@ -120,8 +123,10 @@ def missing_for_submission(plan: TrainingPlan) -> list[tuple[str, str]]:
     """What still stands between a saved plan and its submission: each as a sentence, and the place where it is mended
     (``filing``, or the name of a field of the form)."""
     missing = []
-    if plan.institution.review_state != "approved":
+    if not plan.institution.filed:
         missing.append((_("本机构备案尚未通过审核。"), "filing"))
+    if plan.institution.licence_expired:
+        missing.append((licence_warning(plan.institution), "filing"))
     if plan.enrolment_closes_at <= clock.now():
         missing.append((_("报名截止时间已过，请修改报名时间。"), "closes_at"))
     if plan.days and min(each.day for each in plan.days) < clock.shanghai_day():

@@ -176,7 +176,7 @@ class _Checker:
         try:
             found = parse_id_number(text, self._today)
         except IdentifierError as error:
-            self._fault(row, roster.ID_NUMBER, _number_fault(error.code))
+            self._fault(row, roster.ID_NUMBER, number_fault(error.code))
             return nothing
         if found.number in self._seen:
             self._fault(row, roster.ID_NUMBER, _("与第 %(row)s 行重复，同一人只能填一次。", row=self._seen[found.number]))
@@ -223,7 +223,8 @@ def _age(birth: date, today: date) -> int:
     return today.year - birth.year - ((today.month, today.day) < (birth.month, birth.day))
 
 
-def _number_fault(code: str) -> str:
+def number_fault(code: str) -> str:
+    """What is wrong with an ID number, by the code of `parse_id_number`."""
     return {
         "length": _("身份证号应为 18 位。"),
         "charset": _("身份证号只能是 17 位数字加一位数字或 X。"),

@@ -22,7 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from flask_babel import force_locale, gettext
+from flask_babel import force_locale
+from flask_babel import gettext as _
 from sqlalchemy import delete, select
 
 from app import clock
@@ -32,6 +33,11 @@ from models.reviews import Reviewed
 
 # Labels and words are kept in the language they are keyed by, and translated for whoever reads them.
 KEPT_IN = "zh_Hans_CN"
+
+
+def _translated(text: str) -> str:
+    """A kept word in the reader's language; under a name of its own, so that it is not taken for a message to translate."""
+    return str(_(text))
 
 
 class Facts:
@@ -74,6 +80,36 @@ class Change:
     @property
     def is_file(self) -> bool:
         return self.before_file is not None or self.after_file is not None
+
+
+@dataclass
+class Told:
+    """Facts as a page shows them, in the reader's language: (label, words), (label, file id), and parts of the same form."""
+
+    plain: list[tuple[str, str]]
+    files: list[tuple[str, int]]
+    parts: list[Told]
+    key: str = ""
+    label: str = ""
+    name: str = ""
+
+    def of(self, prefix: str) -> list[Told]:
+        """The parts of one kind, e.g. ``teacher-``."""
+        return [part for part in self.parts if part.key.startswith(prefix)]
+
+
+def told(rows: list[dict[str, Any]], key: str = "", label: str = "", name: str = "") -> Told:
+    """Kept facts, or those of the moment (`Facts.rows`), for a page."""
+    made = Told([], [], [], key, label, name)
+    for row in rows:
+        heading = _translated(row["label"])
+        if "part" in row:
+            made.parts.append(told(row["part"], row["key"], heading, row["value"]))
+        elif "file" in row:
+            made.files += [(heading, row["file"])] if row["file"] else []
+        else:
+            made.plain.append((heading, _words(row)))
+    return made
 
 
 def write(subject: Reviewed, facts: Facts) -> None:
@@ -128,20 +164,25 @@ def _between(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[Cha
     before, after = _words(old), _words(new)
     files = (old or {}).get("file"), (new or {}).get("file")
     if before and before == after:
-        after = gettext("%(words)s（隐藏的位数有变化）", words=after)
+        after = _("%(words)s（隐藏的位数有变化）", words=after)
     kind = "added" if not _mark(old) else "changed" if _mark(new) else "removed"
     return [Change(label, before, after, kind, *files)]
 
 
 def _between_parts(label: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[Change]:
     if old is None or new is None:
-        name = (new or old or {})["value"]
-        told = _summary((new or old or {})["part"])
-        return [Change(f"{label} {name}", told if new is None else "", told if old is None else "",
-                       "added" if old is None else "removed")]
+        return _whole_part(label, cast("dict[str, Any]", new or old), gone=new is None)
     named = [] if old["value"] == new["value"] else [Change(label, old["value"], new["value"])]
     return named + [Change(f"{label} {new['value']} · {each.label}", each.before, each.after, each.kind, each.before_file,
                            each.after_file) for each in compared(old["part"], new["part"])]
+
+
+def _whole_part(label: str, row: dict[str, Any], *, gone: bool) -> list[Change]:
+    """A part that is new or gone: its facts in a line, then each of its files."""
+    words, kind, name = _summary(row["part"]), "removed" if gone else "added", f"{label} {row['value']}"
+    pictures = [Change(f"{name} · {_translated(each['label'])}", "", "", kind, *((each["file"], None) if gone else (None, each["file"])))
+                for each in row["part"] if each.get("file")]
+    return [Change(name, words if gone else "", "" if gone else words, kind), *pictures]
 
 
 def _summary(rows: list[dict[str, Any]]) -> str:
@@ -156,8 +197,3 @@ def _mark(row: dict[str, Any] | None) -> str:
 
 def _words(row: dict[str, Any] | None) -> str:
     return _translated(row["value"]) if row is not None and row["value"] else ""
-
-
-def _translated(text: str) -> str:
-    """A label or word that was kept in the language it is keyed by."""
-    return gettext(text)

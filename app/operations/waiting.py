@@ -11,8 +11,9 @@ from sqlalchemy import exists, func, select
 from app import clock, scope
 from app.actors import Actor
 from app.extensions import db
+from app.operations.filings import licence_warning
 from app.workflow import SUBJECTS
-from models import Certificate, Enrolment, Enterprise, ExamPlan, ImportBatch, Order, ScoreReport, Sitting, TrainingPlan
+from models import Certificate, Enrolment, Enterprise, ExamPlan, ImportBatch, Institution, Order, ScoreReport, Sitting, TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,9 @@ def waiting_for(actor: Actor) -> list[Task]:
 
 
 def blocked(actor: Actor) -> str:
-    """Why an enterprise cannot enrol yet, in a sentence; empty when it can (E7)."""
+    """Why an enterprise cannot enrol yet (E7), or that an institution's licence ends, in a sentence; empty when all is well."""
+    if actor.institution_id:
+        return licence_warning(db.session.get_one(Institution, actor.institution_id))
     enterprise = db.session.get(Enterprise, actor.enterprise_id) if actor.enterprise_id else None
     if enterprise is None or enterprise.may_enrol:
         return ""

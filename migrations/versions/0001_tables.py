@@ -521,6 +521,11 @@ def upgrade():
     sa.Column('address', sa.String(length=200), nullable=False),
     sa.Column('contact_name', sa.String(length=50), nullable=False),
     sa.Column('contact_phone', sa.LargeBinary(), nullable=True),
+    sa.Column('legal_representative', sa.String(length=50), nullable=False),
+    sa.Column('licence_number', sa.String(length=50), nullable=False),
+    sa.Column('licence_from', sa.Date(), nullable=True),
+    sa.Column('licence_until', sa.Date(), nullable=True),
+    sa.Column('approved_round', sa.Integer(), nullable=True),
     sa.Column('licence_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('commitment_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
@@ -550,6 +555,7 @@ def upgrade():
         batch_op.create_index('institution_desk', ['authority_id', 'review_state', 'submitted_at', 'id'], unique=False)
         batch_op.create_index('institution_submitted', ['submitted_at', 'id'], unique=False)
         batch_op.create_index('institution_waiting', ['review_state', 'submitted_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_institution_licence_until'), ['licence_until'], unique=False)
 
     op.create_table('account',
     sa.Column('user_id', sa.Integer(), nullable=False),
@@ -571,6 +577,26 @@ def upgrade():
         batch_op.create_index(batch_op.f('ix_account_enterprise_id'), ['enterprise_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_account_institution_id'), ['institution_id'], unique=False)
 
+    op.create_table('filing',
+    sa.Column('institution_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=True),
+    sa.Column('short_name', sa.String(length=5), nullable=True),
+    sa.Column('uscc', sa.String(length=18), nullable=True),
+    sa.Column('typed', sa.JSON(), nullable=False),
+    sa.Column('contact_phone', sa.LargeBinary(), nullable=True),
+    sa.Column('licence_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('commitment_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('saved_by_id', sa.Integer(), nullable=True),
+    sa.Column('saved_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['commitment_id'], ['stored_file.id'], ),
+    sa.ForeignKeyConstraint(['institution_id'], ['institution.id'], ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['licence_id'], ['stored_file.id'], ),
+    sa.PrimaryKeyConstraint('institution_id'),
+    sa.UniqueConstraint('name'),
+    sa.UniqueConstraint('short_name'),
+    sa.UniqueConstraint('uscc')
+    )
     op.create_table('notice',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('event', sa.String(length=30), nullable=False),
@@ -596,6 +622,24 @@ def upgrade():
         batch_op.create_index('notice_institution', ['institution_id', 'id'], unique=False)
         batch_op.create_index('notice_untexted', ['id'], unique=False, sqlite_where=sa.text('texted = 0'), postgresql_where=sa.text('NOT texted'))
 
+    op.create_table('room',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('institution_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('key', sa.String(length=16), nullable=False),
+    sa.Column('name', sa.String(length=50), nullable=False),
+    sa.Column('address', sa.String(length=200), nullable=False),
+    sa.Column('capacity', sa.Integer(), nullable=False),
+    sa.Column('kind', sa.String(length=10), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.CheckConstraint("kind IN ('classroom','exam','practice')", name='room_kind'),
+    sa.CheckConstraint('capacity BETWEEN 1 AND 2000', name='room_capacity'),
+    sa.ForeignKeyConstraint(['institution_id'], ['institution.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('institution_id', 'key', name='room_once')
+    )
+    with op.batch_alter_table('room', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_room_institution_id'), ['institution_id'], unique=False)
+
     op.create_table('teacher',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('institution_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -603,10 +647,15 @@ def upgrade():
     sa.Column('kind', sa.String(length=10), nullable=False),
     sa.Column('qualification', sa.String(length=100), nullable=False),
     sa.Column('phone', sa.LargeBinary(), nullable=True),
+    sa.Column('id_number', sa.LargeBinary(), nullable=True),
+    sa.Column('id_number_index', sa.LargeBinary(length=16), nullable=True),
+    sa.Column('teaches', sa.String(length=100), nullable=False),
+    sa.Column('since_round', sa.Integer(), nullable=False),
     sa.Column('enabled', sa.Boolean(), nullable=False),
     sa.CheckConstraint("kind IN ('own','external')", name='teacher_kind'),
     sa.ForeignKeyConstraint(['institution_id'], ['institution.id'], ),
-    sa.PrimaryKeyConstraint('id')
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('institution_id', 'id_number_index', name='teacher_once')
     )
     with op.batch_alter_table('teacher', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_teacher_institution_id'), ['institution_id'], unique=False)
@@ -819,6 +868,24 @@ def upgrade():
         batch_op.create_index('sign_in_account', ['account_id', 'at'], unique=False)
         batch_op.create_index('sign_in_network', ['network', 'at'], unique=False)
         batch_op.create_index('sign_in_subject', ['subject', 'at'], unique=False)
+
+    op.create_table('teacher_occupation',
+    sa.Column('teacher_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('occupation_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.ForeignKeyConstraint(['occupation_id'], ['occupation.id'], ),
+    sa.ForeignKeyConstraint(['teacher_id'], ['teacher.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('teacher_id', 'occupation_id')
+    )
+    op.create_table('teacher_paper',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('teacher_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('file_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.ForeignKeyConstraint(['file_id'], ['stored_file.id'], ),
+    sa.ForeignKeyConstraint(['teacher_id'], ['teacher.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('teacher_paper', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_teacher_paper_teacher_id'), ['teacher_id'], unique=False)
 
     op.create_table('exam_room',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -1163,6 +1230,11 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_exam_room_exam_plan_id'))
 
     op.drop_table('exam_room')
+    with op.batch_alter_table('teacher_paper', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_teacher_paper_teacher_id'))
+
+    op.drop_table('teacher_paper')
+    op.drop_table('teacher_occupation')
     with op.batch_alter_table('sign_in', schema=None) as batch_op:
         batch_op.drop_index('sign_in_subject')
         batch_op.drop_index('sign_in_network')
@@ -1219,6 +1291,10 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_teacher_institution_id'))
 
     op.drop_table('teacher')
+    with op.batch_alter_table('room', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_room_institution_id'))
+
+    op.drop_table('room')
     with op.batch_alter_table('notice', schema=None) as batch_op:
         batch_op.drop_index('notice_untexted', sqlite_where=sa.text('texted = 0'), postgresql_where=sa.text('NOT texted'))
         batch_op.drop_index('notice_institution')
@@ -1226,6 +1302,7 @@ def downgrade():
         batch_op.drop_index('notice_authority')
 
     op.drop_table('notice')
+    op.drop_table('filing')
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_account_institution_id'))
         batch_op.drop_index(batch_op.f('ix_account_enterprise_id'))
@@ -1233,6 +1310,7 @@ def downgrade():
 
     op.drop_table('account')
     with op.batch_alter_table('institution', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_institution_licence_until'))
         batch_op.drop_index('institution_waiting')
         batch_op.drop_index('institution_submitted')
         batch_op.drop_index('institution_desk')

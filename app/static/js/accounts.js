@@ -49,6 +49,7 @@
       const told = await answer.json();
       if (!answer.ok) { said.replaceChildren(); putFault(paper.querySelector(".field"), [told.message]); input.value = ""; return; }
       tell(told.message, "ok");
+      if (told.version && input.form.elements.version) input.form.elements.version.value = told.version;
       input.required = false;
       input.value = "";
       paper.querySelectorAll("[data-files]").forEach((list) => list.replaceChildren());
@@ -80,7 +81,10 @@
       if (!body.has("is_provincial")) body.append("is_provincial", "");
       try {
         const answer = await fetch(form.dataset.saveTyped, { method: "POST", body, headers: headers() });
-        if (answer.ok) said.textContent = (await answer.json()).message;
+        const told = await answer.json();
+        if (answer.ok && told.version) form.elements.version.value = told.version;
+        said.textContent = told.message;
+        said.classList.toggle("bad", !answer.ok);
       } catch { /* tried again with the next key */ }
     };
     form.addEventListener("input", (event) => {

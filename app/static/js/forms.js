@@ -45,6 +45,7 @@
     const at = rows.indexOf(button.closest("[data-row]"));
     rows[at].remove();
     renumber(box);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
     all("[data-row]", box)[Math.max(0, at - 1)].querySelector("input:not([type=hidden]), select").focus();
     say(words.removed);
   }
