@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from app.errors import Invalid
 from app.extensions import db
 from models import Parameter
 
@@ -21,6 +23,19 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "code_minutes": ("5", _l("短信验证码有效期（分钟）")),
     "push_batch": ("200", _l("每次推送证书数量")),
 }
+
+# The least and the most each number may be.
+LIMITS: dict[str, tuple[int, int]] = {
+    "order_minutes": (5, 1440), "release_minutes": (0, 60), "room_size": (1, 200), "resit": (0, 1), "pass_theory": (0, 100),
+    "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "review_days": (1, 90),
+}
+
+
+def check_number(key: str, value: str) -> None:
+    """Raise `Invalid` for a value that a number of the portal cannot be."""
+    least, most = LIMITS.get(key, (0, 1))
+    if not (value.isascii() and value.isdigit() and len(value) < 8 and least <= int(value) <= most):
+        raise Invalid(_("请填写 %(least)s 到 %(most)s 之间的整数。", least=least, most=most), "value")
 
 
 def text(key: str) -> str:

@@ -3,7 +3,7 @@
 from models.accounts import Account, CalendarFeed, PhoneCode
 from models.audit import AuditEvent, AuditSeal
 from models.certificates import Certificate, CertificateCounter
-from models.dictionaries import Education, Occupation, Parameter, Region, Remark, SkillLevel, Title
+from models.dictionaries import Education, Occupation, OccupationLevel, Parameter, Region, Remark, SkillLevel, Title
 from models.drafts import RegistrationDraft, SpentCaptcha
 from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
 from models.files import StoredFile
@@ -21,10 +21,10 @@ from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 
 __all__ = [
     "Account", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate", "CertificateCounter",
-    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "ImportBatch", "Institution",
-    "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "Order",
-    "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region",
-    "RegistrationDraft", "Remark", "ReviewEvent", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel",
-    "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title",
-    "TrainingPlan",
+    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "ImportBatch",
+    "Institution", "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText",
+    "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay",
+    "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
+    "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
+    "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan",
 ]

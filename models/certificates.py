@@ -40,6 +40,8 @@ class Certificate(Model):
     sex: Mapped[str] = mapped_column(String(1))
     occupation_id: Mapped[int] = mapped_column(ForeignKey("occupation.id"))
     level_id: Mapped[int] = mapped_column(ForeignKey("skill_level.id"))
+    occupation_name: Mapped[str] = mapped_column(String(50))
+    level_name: Mapped[str] = mapped_column(String(50))
     institution_name: Mapped[str] = mapped_column(String(100))
     issued_on: Mapped[date]
     state: Mapped[State] = mapped_column(String(20), default="valid")

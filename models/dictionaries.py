@@ -53,16 +53,29 @@ class _Entry:
         return self.name
 
 
-class Occupation(_Entry, Model):
-    """工种, e.g. 010 砌筑工."""
-
-    __tablename__ = "occupation"
-
-
 class SkillLevel(_Entry, Model):
     """等级, e.g. code 5 = 初级工/五级."""
 
     __tablename__ = "skill_level"
+
+
+class OccupationLevel(Model):
+    """A level in which an occupation may be taught."""
+
+    __tablename__ = "occupation_level"
+    occupation_id: Mapped[int] = mapped_column(ForeignKey("occupation.id", ondelete="CASCADE"), primary_key=True)
+    level_id: Mapped[int] = mapped_column(ForeignKey("skill_level.id", ondelete="CASCADE"), primary_key=True)
+
+
+class Occupation(_Entry, Model):
+    """工种, e.g. 010 砌筑工. Without `levels` of its own it may be taught in every one."""
+
+    __tablename__ = "occupation"
+    levels: Mapped[list[SkillLevel]] = relationship(secondary="occupation_level", order_by="SkillLevel.position")
+
+    def allows(self, level_id: int) -> bool:
+        """Whether it may be taught in this level (B7)."""
+        return not self.levels or any(level.id == level_id for level in self.levels)
 
 
 class Title(_Entry, Model):

@@ -21,7 +21,7 @@ from models import Certificate, Enrolment, ExamPlan, Institution, Job, ScoreRepo
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, chosen_ids, like, listing
 
-LISTED = (joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.enterprise))
+LISTED = (joinedload(Certificate.enterprise),)
 
 
 class CertificateIssueView(PortalView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, abort, flash, redirect, url_for
+from flask import Flask, flash, redirect, url_for
 from flask_admin import Admin, AdminIndexView, expose
 from flask_admin.actions import action
 from flask_admin.contrib.sqla import ModelView
@@ -13,16 +13,10 @@ from flask_admin.form import SecureForm
 from flask_admin.theme import Bootstrap4Theme
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user
 from sqlalchemy import select
-from wtforms.validators import ValidationError
 
-from app import audit, jobs
-from app.errors import Invalid
+from app import jobs
 from app.extensions import csrf, db
-from app.operations.numbering import parse_pattern
-from app.security import current_actor
-from app.workflow import SUBJECTS
 from models import (
     AuditEvent,
     Education,
@@ -37,7 +31,7 @@ from models import (
     Title,
 )
 from views.base import PortalView, page
-from views.doorstep import ask_to_sign_in
+from views.dictionaries import DictionaryView, Guarded, OccupationView, ParameterView, RegionView, RemarkView
 
 
 class ConsoleView(PortalView):
@@ -51,21 +45,7 @@ class ConsoleView(PortalView):
         return redirect(url_for("console.index"))
 
 
-class _Guarded:
-    """Entry only for those FAB lets open `ConsoleView`; others are told exactly that."""
-
-    def is_accessible(self) -> bool:
-        from flask import current_app
-
-        return bool(current_app.extensions["appbuilder"].sm.has_access("can_show", "ConsoleView"))
-
-    def inaccessible_callback(self, name: str, **kwargs: Any) -> Any:
-        if not current_user.is_authenticated:
-            return ask_to_sign_in()
-        return abort(403)
-
-
-class Index(_Guarded, AdminIndexView):
+class Index(Guarded, AdminIndexView):
     """What waits, at a glance."""
 
     @expose("/")
@@ -75,71 +55,7 @@ class Index(_Guarded, AdminIndexView):
         return self.render("console/index.html", counts=counts)
 
 
-class DictionaryView(_Guarded, ModelView):
-    """A dictionary. Rows are switched off, never deleted: old plans and certificates refer to them."""
-
-    form_base_class = SecureForm
-    can_delete = False
-    can_view_details = False
-    page_size = 50
-    column_labels = {"code": _l("代码"), "name": _l("名称"), "position": _l("顺序"), "enabled": _l("启用"),
-                     "key": _l("名称"), "value": _l("值"), "note": _l("说明"), "parent": _l("上级"), "parent_code": _l("上级代码")}
-    column_searchable_list: Any = ("code", "name")
-    column_editable_list: Any = ("name", "position", "enabled")
-    column_default_sort = "position"
-    form_columns: Any = ("code", "name", "position", "enabled")
-
-    def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:
-        """Every change of a dictionary is on record, with what was before (B7)."""
-        key = getattr(model, "code", None) or getattr(model, "key", "")
-        audit.record(current_actor(), "add_entry" if is_created else "change_entry", model.__tablename__,
-                     {"key": key, "changed": audit.changed(model)})
-
-
-class RegionView(DictionaryView):
-    column_list = ("code", "name", "parent_code", "enabled")
-    column_editable_list = ("name", "enabled")
-    column_default_sort = "code"
-    form_columns = ("code", "name", "parent", "enabled")
-
-
-class RemarkView(DictionaryView):
-    """What reviewers may say with one click; each belongs to a kind of subject, or to all of them."""
-
-    column_list = ("code", "subject_kind", "name", "position", "enabled")
-    form_columns = ("code", "subject_kind", "name", "position", "enabled")
-    column_labels = {**DictionaryView.column_labels, "subject_kind": _l("适用于")}
-    form_choices = {"subject_kind": [("", _l("全部")), *((kind, subject.label) for kind, subject in SUBJECTS.items())]}
-    column_choices = form_choices
-
-
-class ParameterView(DictionaryView):
-    """Numbers and patterns. A value the portal could not use is refused here, in words."""
-
-    can_create = False
-    column_list = ("key", "value", "note")
-    column_searchable_list = ("key", "note")
-    column_editable_list = ()
-    column_default_sort = "key"
-    form_columns = ("value",)
-
-    def on_model_change(self, form: Any, model: Parameter, is_created: bool) -> None:
-        if model.key == "certificate_number":
-            _check_pattern(model.value)
-        elif not (model.value.isascii() and model.value.isdigit() and 0 < int(model.value) <= 100_000):
-            raise ValidationError(_("请填写 1 到 100000 之间的整数。"))
-        super().on_model_change(form, model, is_created)
-
-
-def _check_pattern(pattern: str) -> None:
-    """The pattern is read by the very code that will use it."""
-    try:
-        parse_pattern(pattern)
-    except Invalid as error:
-        raise ValidationError(str(error)) from None
-
-
-class ReadOnlyView(_Guarded, ModelView):
+class ReadOnlyView(Guarded, ModelView):
     """Raw rows, to look at."""
 
     form_base_class = SecureForm
@@ -186,7 +102,7 @@ def register_console(app: Flask) -> None:
                   index_view=Index(name=_l("概况"), endpoint="console", url="/console"))
     admin.add_views(
         RegionView(Region, db, name=_l("地区"), category=lists, endpoint="console_regions", url="regions"),
-        DictionaryView(Occupation, db, name=_l("工种"), category=lists, endpoint="console_occupations", url="occupations"),
+        OccupationView(Occupation, db, name=_l("工种"), category=lists, endpoint="console_occupations", url="occupations"),
         DictionaryView(SkillLevel, db, name=_l("等级"), category=lists, endpoint="console_levels", url="levels"),
         DictionaryView(Title, db, name=_l("职称"), category=lists, endpoint="console_titles", url="titles"),
         DictionaryView(Education, db, name=_l("文化程度"), category=lists, endpoint="console_education", url="education"),

@@ -125,7 +125,8 @@ def _row(sitting: Sitting, number: str, exam: ExamPlan, report: ScoreReport, tod
         "number": number, "enrolment_id": person.id, "sitting_id": sitting.id, "institution_id": exam.institution_id,
         "enterprise_id": person.enterprise_id, "authority_id": report.authority_id, "name": person.name,
         "id_number": person.id_number, "id_number_index": person.id_number_index, "sex": person.sex,
-        "occupation_id": person.occupation_id, "level_id": person.level_id, "institution_name": exam.institution.name,
+        "occupation_id": person.occupation_id, "level_id": person.level_id, "occupation_name": person.occupation.name,
+        "level_name": person.level.name, "institution_name": exam.institution.name,
         "issued_on": today, "state": "valid", "push_state": "waiting", "push_due_at": clock.now(), "created_at": clock.now(),
     }
 
@@ -151,7 +152,7 @@ def pdf(certificate: Certificate, *, actor: Actor) -> bytes:
         "title": _("建设行业职业技能人员职业培训合格证"), "check_address": check_url(certificate.number),
         "certificates": [{
             "number": certificate.number, "name": certificate.name, "sex": certificate.sex, "id_number": certificate.id_number,
-            "occupation": certificate.occupation.name, "level": certificate.level.name,
+            "occupation": certificate.occupation_name, "level": certificate.level_name,
             "institution": certificate.institution_name, "authority": certificate.authority.name,
             "issued_on": f"{issued_on.year}年{issued_on.month:02d}月{issued_on.day:02d}日",
             "photo": "portrait.jpg" if "portrait.jpg" in pictures else "", "qr": "qr.png"}],
@@ -174,8 +175,8 @@ def card_data(exam: ExamPlan, *, actor: Actor) -> bytes:
     headings = (_("证书编号"), _("姓名"), _("性别"), _("身份证号"), _("职业（工种）"), _("技能等级"), _("企业名称"), _("培训机构"),
                 _("发证日期"), _("查验网址"))
     valid = of_exam(exam.id, actor=actor).where(Certificate.state == "valid").order_by(Certificate.number).options(
-        joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.enterprise))
-    rows = [(row.number, row.name, row.sex, row.id_number, row.occupation.name, row.level.name, row.enterprise.name,
+        joinedload(Certificate.enterprise))
+    rows = [(row.number, row.name, row.sex, row.id_number, row.occupation_name, row.level_name, row.enterprise.name,
              row.institution_name, day(row.issued_on), check_url(row.number)) for row in db.session.scalars(valid)]
     if not rows:
         raise Conflict(_("这场考核还没有生成证书。主管部门生成后即可下载。"))

@@ -33,11 +33,11 @@ class Found:
 
 def _told(row: Certificate, *, names_holder: bool = True) -> Found:
     id_number = mask_id_number(row.id_number) if names_holder else ""
-    return Found(row.number, mask_name(row.name), id_number, row.occupation.name, row.level.name, row.institution_name,
+    return Found(row.number, mask_name(row.name), id_number, row.occupation_name, row.level_name, row.institution_name,
                  row.authority.name, row.issued_on, row.state == "valid", row.push_state == "pushed")
 
 
-_IN_FULL = (joinedload(Certificate.occupation), joinedload(Certificate.level), joinedload(Certificate.authority))
+_IN_FULL = (joinedload(Certificate.authority),)
 
 
 def find(*, name: str, id_number: str = "", number: str = "") -> list[Found]:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select, tuple_
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock
 from app.errors import Invalid
@@ -106,7 +106,8 @@ def _check_days(draft: PlanDraft, institution: Institution, found: Findings) -> 
 def _check_occupations(draft: PlanDraft, found: Findings) -> None:
     if not draft.occupations:
         found.add("occupations", _("请至少选择一个工种。"))
-    occupations = set(db.session.scalars(select(Occupation.id).where(Occupation.enabled)))
+    occupations = {row.id: row for row in db.session.scalars(
+        select(Occupation).where(Occupation.enabled).options(selectinload(Occupation.levels)))}
     levels = set(db.session.scalars(select(SkillLevel.id).where(SkillLevel.enabled)))
     seen: set[tuple[int, int]] = set()
     for index, (occupation_id, level_id) in enumerate(draft.occupations):
@@ -114,6 +115,9 @@ def _check_occupations(draft: PlanDraft, found: Findings) -> None:
             found.add(f"occupations-{index}-occupation_id", _("请从列表中选择工种。"))
         elif level_id not in levels:
             found.add(f"occupations-{index}-level_id", _("请从列表中选择等级。"))
+        elif not occupations[occupation_id].allows(level_id):
+            found.add(f"occupations-{index}-level_id", _("%(occupation)s只设：%(levels)s。", occupation=occupations[occupation_id].name,
+                                                         levels="、".join(level.name for level in occupations[occupation_id].levels)))
         elif (occupation_id, level_id) in seen:
             found.add(f"occupations-{index}-occupation_id", _("同一工种和等级只需选一次。"))
         seen.add((occupation_id, level_id))

@@ -419,6 +419,13 @@ def upgrade():
         batch_op.create_index('notice_text_sent', ['user_id', 'sent_at'], unique=False)
         batch_op.create_index('notice_text_waiting', ['user_id', 'event'], unique=True, sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"))
 
+    op.create_table('occupation_level',
+    sa.Column('occupation_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('level_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.ForeignKeyConstraint(['level_id'], ['skill_level.id'], ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['occupation_id'], ['occupation.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('occupation_id', 'level_id')
+    )
     op.create_table('registration_draft',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('token_digest', sa.LargeBinary(length=32), nullable=False),
@@ -1130,6 +1137,8 @@ def upgrade():
     sa.Column('sex', sa.String(length=1), nullable=False),
     sa.Column('occupation_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('level_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('occupation_name', sa.String(length=50), nullable=False),
+    sa.Column('level_name', sa.String(length=50), nullable=False),
     sa.Column('institution_name', sa.String(length=100), nullable=False),
     sa.Column('issued_on', sa.Date(), nullable=False),
     sa.Column('state', sa.String(length=20), nullable=False),
@@ -1337,6 +1346,7 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_registration_draft_updated_at'))
 
     op.drop_table('registration_draft')
+    op.drop_table('occupation_level')
     with op.batch_alter_table('notice_text', schema=None) as batch_op:
         batch_op.drop_index('notice_text_waiting', sqlite_where=sa.text("state = 'waiting'"), postgresql_where=sa.text("state = 'waiting'"))
         batch_op.drop_index('notice_text_sent')
