@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Party = Literal["authority", "institution", "enterprise", "administrator", "system", "visitor"]
+# The codes of the regions that a person's roles limit them to; None is no limit.
+Regions = frozenset[str] | None
 
 
 @dataclass(frozen=True)
 class Actor:
-    """A person of a party. Exactly the id of their own party is set; `regions` are the authority's region codes
-    (``None`` means the whole province)."""
+    """A person of a party. Exactly the id of their own party is set.
+
+    `regions` narrows an authority's person to the regions of the roles that allow what is asked for just now. On pages that
+    everybody has, `reach` says it for each table instead; a table that is not in it shows nothing."""
 
     user_id: int | None
     name: str
@@ -23,6 +28,12 @@ class Actor:
     address: str = ""
     # The authority at the top: what is anyone's is under it.
     provincial: bool = False
+    regions: Regions = None
+    reach: Mapping[str, Regions] | None = field(default=None, hash=False)
+
+    def regions_of(self, table: str) -> Regions:
+        """The regions whose rows of this table this person is asking about."""
+        return self.regions if self.reach is None else self.reach.get(table, frozenset())
 
     @property
     def is_authority(self) -> bool:

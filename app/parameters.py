@@ -19,6 +19,7 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "pass_theory": ("60", _l("理论成绩合格分")),
     "pass_practice": ("60", _l("实操成绩合格分")),
     "certificate_number": ("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}", _l("证书编号规则")),
+    "two_person_review": ("0", _l("受理和审核须由两人办理（1 是，0 否）")),
     "review_days": ("5", _l("审核时限（天），超过即标为超期")),
     "code_minutes": ("5", _l("短信验证码有效期（分钟）")),
     "push_batch": ("200", _l("每次推送证书数量")),
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
 LIMITS: dict[str, tuple[int, int]] = {
     "order_minutes": (5, 1440), "release_minutes": (0, 60), "room_size": (1, 200), "resit": (0, 1), "pass_theory": (0, 100),
     "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "review_days": (1, 90),
+    "two_person_review": (0, 1),
 }
 
 

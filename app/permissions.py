@@ -1,7 +1,7 @@
 """THE table: view x role -> verbs. Menus follow from it.
 
 `flask --app run sync-roles` (part of the release step) writes it to FAB's role tables as exact pairs, for the roles the
-portal owns and for no other: a role that an administrator makes on FAB's screens is theirs and survives every deployment.
+portal owns. A role that an administrator makes (`app.areas`, 角色) keeps its ticks in every deployment.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from flask_appbuilder import AppBuilder
 from flask_appbuilder.security.sqla.models import Permission, PermissionView, Role, ViewMenu
 from sqlalchemy import select
 
+from app.areas import BASICS
 from app.extensions import db, transaction
+from models import RoleRegion
 
 AUTHORITY = "主管部门"
 INSTITUTION = "培训机构"
@@ -73,6 +75,10 @@ TABLE: dict[str, dict[str, Verbs]] = {
                         ENTERPRISE: ("list", "show", "download")},
     # 审计日志
     "AuditView": {ADMIN: ("list", "show", "download")},
+    # 角色 and 帐号, for the administrator; 人员 of one's own authority
+    "RoleView": {ADMIN: ("list", "add", "edit", "delete")},
+    "StaffView": {ADMIN: ("list", "show", "add", "edit", "reset", "switch")},
+    "ColleagueView": {AUTHORITY: ("list",)},
     # 报名人员查询
     "PeopleView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "reveal", "download"),
                    INSTITUTION: ("list", "show", "reveal", "download"),
@@ -82,23 +88,50 @@ TABLE: dict[str, dict[str, Verbs]] = {
 
 def granted_pairs(role: str, appbuilder: AppBuilder) -> set[tuple[str, str]]:
     """The exact (permission, view) pairs of one owned role, its menu entries and their groups included."""
-    pairs = {(f"can_{verb}", view) for view, roles in TABLE.items() for verb in roles.get(role, ())}
+    return with_menu({(view, verb) for view, roles in TABLE.items() for verb in roles.get(role, ())}, appbuilder)
+
+
+def with_menu(pairs: set[tuple[str, str]], appbuilder: AppBuilder) -> set[tuple[str, str]]:
+    """(permission, view) of these (view, verb) pairs, with the menu entries they open and the groups those are in."""
+    granted = {(f"can_{verb}", view) for view, verb in pairs}
     for item in appbuilder.menu.get_list():
         entries = item.childs or [item]
-        shown = [entry for entry in entries if _opens(entry, role)]
-        pairs |= {("menu_access", entry.name) for entry in shown}
+        shown = [entry for entry in entries if _opens(entry, pairs)]
+        granted |= {("menu_access", entry.name) for entry in shown}
         if shown and item.childs:
-            pairs.add(("menu_access", item.name))
-    return pairs
+            granted.add(("menu_access", item.name))
+    return granted
 
 
-def _opens(entry: Any, role: str) -> bool:
+def _opens(entry: Any, pairs: set[tuple[str, str]]) -> bool:
     """A menu entry shows where the role may open the page it leads to."""
     if entry.baseview is None:
         return False
-    view = type(entry.baseview).__name__
     opening = getattr(entry.baseview, entry.baseview.default_view)
-    return getattr(opening, "_permission_name", "") in TABLE.get(view, {}).get(role, ())
+    return (type(entry.baseview).__name__, getattr(opening, "_permission_name", "")) in pairs
+
+
+def verbs_of(role: Role) -> set[tuple[str, str]]:
+    """The (view, verb) pairs of the table that a role has."""
+    return {(pair.view_menu.name, pair.permission.name.removeprefix("can_")) for pair in role.permissions
+            if pair.permission.name.startswith("can_")
+            and pair.permission.name.removeprefix("can_") in _VERBS.get(pair.view_menu.name, ())}
+
+
+_VERBS = {view: {verb for verbs in roles.values() for verb in verbs} for view, roles in TABLE.items()}
+
+
+def known_pairs() -> dict[tuple[str, str], PermissionView]:
+    """Every (permission, view) that FAB has a row for."""
+    return {(permission, view): row for row, permission, view in db.session.execute(
+        select(PermissionView, Permission.name, ViewMenu.name)
+        .join(Permission, PermissionView.permission_id == Permission.id)
+        .join(ViewMenu, PermissionView.view_menu_id == ViewMenu.id))}
+
+
+def write_role(role: Role, pairs: set[tuple[str, str]], known: dict[tuple[str, str], PermissionView], appbuilder: AppBuilder) -> None:
+    """Give a role exactly these (view, verb) pairs, and the menu that follows from them."""
+    role.permissions = [known[pair] for pair in sorted(with_menu(pairs, appbuilder) & set(known))]
 
 
 def add_roles() -> None:
@@ -109,16 +142,15 @@ def add_roles() -> None:
 
 
 def sync_roles(appbuilder: AppBuilder) -> None:
-    """Write the table to FAB's role tables: exactly these pairs for the owned roles, other roles untouched."""
+    """Write the table to FAB's role tables: exactly these pairs for the owned roles. A role that an administrator made keeps what
+    was ticked for it; what every role has and the menu follow the release."""
     with transaction() as session:
-        known = {(permission, view): row for row, permission, view in session.execute(
-            select(PermissionView, Permission.name, ViewMenu.name)
-            .join(Permission, PermissionView.permission_id == Permission.id)
-            .join(ViewMenu, PermissionView.view_menu_id == ViewMenu.id))}
+        known = known_pairs()
         for name in OWNED:
             role = session.scalars(select(Role).where(Role.name == name)).one()
-            wanted = granted_pairs(name, appbuilder)
-            role.permissions = [known[pair] for pair in sorted(wanted & set(known))]
+            write_role(role, {(view, verb) for view, roles in TABLE.items() for verb in roles.get(name, ())}, known, appbuilder)
+        for role in session.scalars(select(Role).join(RoleRegion, RoleRegion.role_id == Role.id)):
+            write_role(role, verbs_of(role) | set(BASICS), known, appbuilder)
         # Besides its column of the table the administrator has everything that is FAB's or the operator's.
         admin = session.scalars(select(Role).where(Role.name == ADMIN)).one()
         theirs = {f"menu:{view}" for view in TABLE}

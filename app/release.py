@@ -23,7 +23,7 @@ class DemoAccountsLeft(Exception):
             "refused: these accounts are active and still have the demonstration's published password: " + ", ".join(names) + ".\n"
             "Nothing is served in production while they exist. Either set DATABASE_URL to a database of its own (a demonstration's\n"
             "data is not meant to be kept), or start once more with MODE=demo, sign in as admin, and give each of them a new password or\n"
-            "make it inactive under 用户权限. Then run  python run.py release  again.")
+            "disable it under 系统 > 帐号. Then run  python run.py release  again.")
 
 
 def _refuse_demo_accounts() -> None:

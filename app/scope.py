@@ -7,12 +7,13 @@ does not exist. Permissions say which verbs a role has; this module says on whic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
 
-from app.actors import Actor
+from app.actors import Actor, Regions
 from app.errors import NotFound
 from app.extensions import db
 from models import (
@@ -52,24 +53,36 @@ Clause = ColumnElement[bool]
 Row = TypeVar("Row")
 
 
-def _own_authorities(actor: Actor) -> Any:
-    """The ids of this authority and of those below it."""
+def in_regions(column: Any, regions: Regions) -> Clause:
+    """The code in `column` is one of these regions or below one of them: GB/T 2260 tells it by the code itself."""
+    if regions is None:
+        return true()
+    return or_(false(), *(column.startswith(_stem(code)) for code in sorted(regions)))
+
+
+def _stem(code: str) -> str:
+    return code[:2] if code.endswith("0000") else code[:4] if code.endswith("00") else code
+
+
+def _own_authorities(actor: Actor, regions: Regions) -> Any:
+    """The ids of this authority and of those below it, of them those in `regions`."""
     below = select(Authority.id).where(Authority.parent_id == actor.authority_id)
-    return select(Authority.id).where(
-        or_(Authority.id == actor.authority_id, Authority.parent_id == actor.authority_id, Authority.parent_id.in_(below)))
+    return select(Authority.id).where(in_regions(Authority.region_code, regions), or_(
+        Authority.id == actor.authority_id, Authority.parent_id == actor.authority_id, Authority.parent_id.in_(below)))
 
 
 def authorities(actor: Actor) -> Clause:
     """The authorities whose subjects this person looks after: every one for who sees all, none for the other parties."""
     if actor.sees_all:
         return true()
-    return Authority.id.in_(_own_authorities(actor)) if actor.is_authority else false()
+    return Authority.id.in_(_own_authorities(actor, actor.regions)) if actor.is_authority else false()
 
 
 def _by_authority(model: Any, actor: Actor) -> Clause:
-    if actor.provincial:
+    regions = actor.regions_of(model.__tablename__)
+    if actor.provincial and regions is None:
         return true()
-    return model.authority_id.in_(_own_authorities(actor))
+    return model.authority_id.in_(_own_authorities(actor, regions))
 
 
 def _reviewed(model: Any, actor: Actor) -> Clause:
@@ -78,8 +91,9 @@ def _reviewed(model: Any, actor: Actor) -> Clause:
 
 
 def _enterprise(actor: Actor) -> Clause:
-    if actor.is_authority:
-        return _by_authority(Enterprise, actor)
+    if actor.is_authority:  # an enterprise is where it is: its authority is the whole city's, or the province's
+        regions = actor.regions_of(Enterprise.__tablename__)
+        return and_(_by_authority(Enterprise, replace(actor, regions=None, reach=None)), in_regions(Enterprise.region_code, regions))
     return Enterprise.id == actor.enterprise_id if actor.is_enterprise else false()
 
 
@@ -206,7 +220,8 @@ def _account(actor: Actor) -> Clause:
     own = Account.user_id == actor.user_id
     if not actor.is_authority:
         return own
-    return or_(own, Account.institution_id.in_(select(Institution.id).where(_institution(actor))))
+    theirs = select(Institution.id).where(_institution(actor))
+    return or_(own, Account.authority_id == actor.authority_id, Account.institution_id.in_(theirs))
 
 
 def _sign_in(actor: Actor) -> Clause:
@@ -247,6 +262,12 @@ def visible_clause(actor: Actor, model: type[Any]) -> Clause:
 def visible(actor: Actor, model: type[Row]) -> Select[Row]:
     """A SELECT of the rows this person may see; refine it with where, order_by and options."""
     return select(model).where(visible_clause(actor, model))
+
+
+def sees(actor: Actor, row: Any) -> bool:
+    """Whether a row that is there already is this person's to see."""
+    model = type(row)
+    return db.session.scalar(select(model.id).where(visible_clause(actor, model), model.id == row.id)) is not None
 
 
 def fetch(actor: Actor, model: type[Row], key: Any, *options: Any) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +23,11 @@ from sqlalchemy import select, union, update
 from sqlalchemy.orm import joinedload
 
 from app import clock
-from app.actors import VISITOR, Actor
+from app.actors import VISITOR, Actor, Regions
+from app.areas import OPENED_BY, REGIONAL
 from app.extensions import db
 from app.operations.sign_ins import lift_lock
-from models import Account
+from models import Account, RoleRegion
 
 SESSION_VERSION = "account_version"
 # The second in which the person last did something.
@@ -33,9 +35,14 @@ SEEN = "seen"
 
 
 # Screens of FAB that the portal has its own of, or that would go around them (a token API past the three tabs).
-CLOSED = frozenset(("SecurityApi", "ResetMyPasswordView", "UserInfoEditView", "UserStatsChartView", "MenuApi"))
+CLOSED = frozenset(("SecurityApi", "ResetMyPasswordView", "UserInfoEditView", "UserStatsChartView", "MenuApi",
+                    "UserDBModelView", "RoleModelView", "UserGroupModelView", "ResetPasswordView"))
 # Where a person with an issued password may still go.
 _BEFORE_NEW_PASSWORD = frozenset(("PasswordView", "LoginView", "LocaleView", "appbuilder"))
+
+
+# (permission, view) -> the regions in which the person's roles grant it.
+Granted = dict[tuple[str, str], Regions]
 
 
 class PortalSecurity(SecurityManager):
@@ -67,39 +74,35 @@ class PortalSecurity(SecurityManager):
         db.session.commit()
 
     def has_access(self, permission_name: str, view_name: str) -> bool:
-        return (permission_name, view_name) in self._granted()
+        return (permission_name, view_name) in self.granted()
 
     def get_user_menu_access(self, menu_names: list[str] | None = None) -> set[str]:
-        return {view for permission, view in self._granted() if permission == "menu_access"}
+        return {view for permission, view in self.granted() if permission == "menu_access"}
 
-    def allows(self, user_id: int, permission_name: str, view_name: str) -> bool:
-        """The same question of a person who has not signed in, for what answers without a session."""
-        statement = self._pairs().where(assoc_permissionview_role.c.role_id.in_(self._roles_of(user_id)),
-                                        Permission.name == permission_name, ViewMenu.name == view_name)
-        return db.session.execute(statement).first() is not None
-
-    def _granted(self) -> set[tuple[str, str]]:
+    def granted(self) -> Granted:
+        """What the person of this request may do, and each in which regions."""
         if not hasattr(g, "granted"):
-            g.granted = self._read_granted()
-        granted: set[tuple[str, str]] = g.granted
-        return granted
+            g.granted = self.granted_to(current_user.id if current_user.is_authenticated else None)
+        found: Granted = g.granted
+        return found
 
-    def _read_granted(self) -> set[tuple[str, str]]:
-        statement = self._pairs()
-        if current_user.is_authenticated:
-            statement = statement.where(assoc_permissionview_role.c.role_id.in_(self._roles_of(current_user.id)))
+    def granted_to(self, user_id: int | None) -> Granted:
+        """The same of any person; None is a visitor. One statement. Where one of the roles has no limit there is none."""
+        statement = (select(Permission.name, ViewMenu.name, RoleRegion.region_code).select_from(PermissionView)
+                     .join(Permission, PermissionView.permission_id == Permission.id)
+                     .join(ViewMenu, PermissionView.view_menu_id == ViewMenu.id)
+                     .join(assoc_permissionview_role, assoc_permissionview_role.c.permission_view_id == PermissionView.id)
+                     .outerjoin(RoleRegion, RoleRegion.role_id == assoc_permissionview_role.c.role_id))
+        if user_id is not None:
+            statement = statement.where(assoc_permissionview_role.c.role_id.in_(self._roles_of(user_id)))
         else:
             statement = statement.join(Role, assoc_permissionview_role.c.role_id == Role.id).where(
                 Role.name == self.auth_role_public)
-        return {(permission, view) for permission, view in db.session.execute(statement)}
-
-    @staticmethod
-    def _pairs() -> Any:
-        """(permission, view) of every role."""
-        return (select(Permission.name, ViewMenu.name).select_from(PermissionView)
-                .join(Permission, PermissionView.permission_id == Permission.id)
-                .join(ViewMenu, PermissionView.view_menu_id == ViewMenu.id)
-                .join(assoc_permissionview_role, assoc_permissionview_role.c.permission_view_id == PermissionView.id))
+        found: Granted = {}
+        for permission, view, code in db.session.execute(statement):
+            before = found.get((permission, view), frozenset())
+            found[permission, view] = None if code is None or before is None else before | {code}
+        return found
 
     @staticmethod
     def _roles_of(user_id: int) -> Any:
@@ -139,23 +142,44 @@ def current_account() -> Account | None:
     return account
 
 
-def current_actor() -> Actor:
-    """Who acts in this request. A user without an account row (made on FAB's screens) belongs to no party and sees
-    no organisation's rows."""
+def current_actor(permission: str = "", view: str = "") -> Actor:
+    """Who acts in this request, narrowed to where their roles allow what is asked for (or the permission given). A user without
+    an account row belongs to no party and sees no organisation's rows."""
     if not has_request_context():
         return VISITOR
     account = current_account()
-    if account is not None:
-        return actor_of(account, request.remote_addr or "")
-    return replace(VISITOR, user_id=getattr(current_user, "id", None), address=request.remote_addr or "")
+    if account is None:
+        return replace(VISITOR, user_id=getattr(current_user, "id", None), address=request.remote_addr or "")
+    asked = (permission, view) if permission else _asked_for()
+    return narrowed(actor_of(account, request.remote_addr or ""), current_app.extensions["appbuilder"].sm.granted(), asked)
+
+
+def _asked_for() -> tuple[str, str]:
+    """The permission of the page being served; empty where it needs none."""
+    verb = getattr(current_app.view_functions.get(request.endpoint or ""), "_permission_name", "")
+    return f"can_{verb}", request.blueprint or ""
+
+
+def narrowed(actor: Actor, granted: Granted, asked: tuple[str, str] = ("", "")) -> Actor:
+    """An authority's person in the regions of the roles that grant what is asked. On a page of nobody's area, in each table where
+    their roles let them look at it."""
+    if not actor.is_authority:
+        return actor
+    if asked[1] in REGIONAL:
+        return replace(actor, regions=granted.get(asked, frozenset()))
+    return replace(actor, reach={table: _joined(granted.get(("can_show", view), frozenset()) for view in views)
+                                 for table, views in OPENED_BY.items()})
+
+
+def _joined(each: Iterable[Regions]) -> Regions:
+    given = list(each)
+    return None if None in given else frozenset(code for codes in given if codes for code in codes)
 
 
 def guard() -> Any:
     """Before each request: closed screens are not there, and an issued password is changed before anything else (I1)."""
-    if request.blueprint in CLOSED or not _understood():
+    if request.blueprint in CLOSED:
         abort(404)
-    if request.endpoint == "RoleModelView.delete" and _is_built_in((request.view_args or {}).get("pk", "")):
-        abort(403)
     # Text that no table can hold: PostgreSQL would answer it with an error, page by page.
     if any("\0" in text for given in (request.args, request.form) for _name, texts in given.lists() for text in texts):
         abort(400)
@@ -165,24 +189,3 @@ def guard() -> Any:
     if account is not None and account.must_change_password:
         return redirect(url_for("PasswordView.change"))
     return None
-
-
-def _understood() -> bool:
-    """FAB's own lists answer 500 to an action they do not have and to a page size that is no number, and obey any number:
-    such requests are not understood here."""
-    if any(not value.isdigit() or int(value) > 500 for name, value in request.args.items() if name.startswith(("psize_", "page_"))):
-        return False
-    if not (request.endpoint or "").endswith((".action", ".action_post")):
-        return True
-    view = next((each for each in current_app.extensions["appbuilder"].baseviews
-                 if type(each).__name__ == request.blueprint), None)
-    name = (request.view_args or {}).get("name") or request.form.get("action", "")
-    return name in getattr(view, "actions", {})
-
-
-def _is_built_in(key: str) -> bool:
-    """The portal's own roles and FAB's two: without them nobody could sign in to what they are for."""
-    from app.permissions import ADMIN, OWNED
-
-    role = db.session.get(Role, int(key)) if key.isdigit() else None
-    return role is not None and role.name in (*OWNED, ADMIN, "Public")

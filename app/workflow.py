@@ -7,14 +7,14 @@ Five things are reviewed: enterprise registration, institution filing, training 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, insert, literal, select, update
+from sqlalchemy import ColumnElement, and_, insert, literal, or_, select, update
 
-from app import clock, notices
+from app import clock, notices, parameters
 from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import transaction
@@ -109,6 +109,20 @@ def _whose(subject: Subject, step: Step, actor: Actor) -> ColumnElement[bool]:
     return cast(ColumnElement[bool], subject.owner_column() == owner_id)
 
 
+def _decides(step: Step) -> bool:
+    return step.who == "reviewer" and step.sources == ("accepted",)
+
+
+def two_people() -> bool:
+    """Whether who accepted a subject may not decide it."""
+    return parameters.number("two_person_review") > 0
+
+
+def needs_another(actor: Actor, subject: Reviewed) -> bool:
+    """Whether this subject waits for somebody else, because this person accepted it."""
+    return subject.review_state == "accepted" and subject.accepted_by_id == actor.user_id and two_people()
+
+
 def _written(step: Step, actor: Actor, remark: str, model: type[Any]) -> dict[str, Any]:
     """The columns a step writes: the state with its evidence."""
     at = clock.now()
@@ -125,10 +139,12 @@ def _written(step: Step, actor: Actor, remark: str, model: type[Any]) -> dict[st
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a bulk step did: the ids that moved, and those that were not in the right state (or not this person's)."""
+    """What a bulk step did: the ids that moved, and those that were not in the right state (or not this person's). `own` are
+    those of them that this person accepted, where another must decide."""
 
     moved: list[int]
     left: list[int]
+    own: list[int] = field(default_factory=list)
 
 
 def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, remark: str = "") -> Outcome:
@@ -150,14 +166,20 @@ def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, r
         raise Invalid(_("备注不能超过 500 个字。"), "remark")
     model = subject.model
     moved: list[int] = []
+    own: list[int] = []
     with transaction() as session:
+        allowed = _whose(subject, step, actor)
+        if _decides(step) and two_people():
+            mine = and_(allowed, model.accepted_by_id == actor.user_id)
+            allowed = and_(allowed, or_(model.accepted_by_id.is_(None), model.accepted_by_id != actor.user_id))
+            own = list(session.scalars(select(model.id).where(among(model.id, wanted), model.review_state == "accepted", mine)))
         for source in step.sources:
             values = _written(step, actor, remark, model)
             if source in ("rejected", "approved"):  # what was decided stays as it is: a new round begins
                 values["review_round"] = model.review_round + 1
             rows = session.execute(
                 update(model)
-                .where(among(model.id, wanted), model.review_state == source, _whose(subject, step, actor))
+                .where(among(model.id, wanted), model.review_state == source, allowed)
                 .values(values)
                 .returning(model.id)
                 .execution_options(synchronize_session=False)
@@ -170,7 +192,7 @@ def take_steps(kind: str, ids: Iterable[int], step_name: str, *, actor: Actor, r
         if moved and (follower := _FOLLOWERS.get((kind, step_name))):
             follower(moved)
     found = set(moved)
-    return Outcome(moved, [each for each in wanted if each not in found])
+    return Outcome(moved, [each for each in wanted if each not in found], own)
 
 
 def _events(kind: str, step: Step, source: str, ids: list[int], actor: Actor, remark: str) -> Any:
@@ -193,9 +215,12 @@ def _forget(session: Any, model: type[Any], ids: list[int]) -> None:
 
 
 def take_step(subject: Reviewed, step_name: str, *, actor: Actor, remark: str = "") -> None:
-    """Take one step on one subject. Raises `Conflict` when it is no longer in a state that allows it."""
+    """Take one step on one subject. Raises `Conflict` when it is no longer in a state that allows it, or waits for another person."""
     row = cast(Any, subject)
-    if not take_steps(subject.review_kind, [row.id], step_name, actor=actor, remark=remark).moved:
+    outcome = take_steps(subject.review_kind, [row.id], step_name, actor=actor, remark=remark)
+    if outcome.own:
+        raise Conflict(_("“%(name)s”由您受理，须由另一人审核。", name=str(row)))
+    if not outcome.moved:
         raise Conflict(_("“%(name)s”的状态已变化，不能%(step)s。请刷新页面查看最新状态。", name=str(row), step=REVIEW[step_name].label))
 
 
@@ -205,7 +230,7 @@ def steps_open_to(actor: Actor, subject: Reviewed) -> list[Step]:
     declared = SUBJECTS[subject.review_kind]
     owner_id = getattr(actor, f"{declared.owner}_id")
     owns = owner_id is not None and owner_id == getattr(row, declared.owner_column().key)
-    reviews = actor.authority_id is not None and actor.authority_id == row.authority_id
+    reviews = actor.authority_id is not None and actor.authority_id == row.authority_id and not needs_another(actor, subject)
     return [step for name in declared.steps if (step := REVIEW[name]) and name != "reopen"
             and subject.review_state in step.sources and (owns if step.who == "owner" else reviews)]
 

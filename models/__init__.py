@@ -1,6 +1,6 @@
 """What the portal remembers: tables and pure predicates, one module per aggregate."""
 
-from models.accounts import Account, CalendarFeed, PhoneCode
+from models.accounts import Account, CalendarFeed, PhoneCode, RoleRegion
 from models.audit import AuditEvent, AuditSeal
 from models.certificates import Certificate, CertificateCounter
 from models.dictionaries import Education, Occupation, OccupationLevel, Parameter, Region, Remark, SkillLevel, Title
@@ -25,6 +25,6 @@ __all__ = [
     "Institution", "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText",
     "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay",
     "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
-    "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
+    "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
     "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan",
 ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from flask_appbuilder import Model
-from flask_appbuilder.security.sqla.models import User
+from flask_appbuilder.security.sqla.models import Role, User
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.crypto import Sealed
+from models.dictionaries import Region
 from models.parties import Authority, Enterprise, Institution
 from models.types import Id, UtcDateTime
 
@@ -34,6 +36,8 @@ class Account(Model):
     must_change_password: Mapped[bool] = mapped_column(default=False)
     # Written into each session at sign-in; raising it ends every other session of this person.
     session_version: Mapped[int] = mapped_column(default=1)
+    # Of an authority's staff and of administrators; the other parties' phones are their organisations'.
+    phone: Mapped[str | None] = mapped_column(Sealed("phone"))
     user: Mapped[User] = relationship()
     authority: Mapped[Authority | None] = relationship()
     institution: Mapped[Institution | None] = relationship()
@@ -44,6 +48,16 @@ class Account(Model):
         """The name of the party this person acts for."""
         party = self.authority or self.institution or self.enterprise
         return str(party) if party else ""
+
+
+class RoleRegion(Model):
+    """The region that a role made on 角色 is limited to; None is the whole province. The portal's own roles have no row."""
+
+    __tablename__ = "role_region"
+    role_id: Mapped[int] = mapped_column(ForeignKey("ab_role.id", ondelete="CASCADE"), primary_key=True)
+    region_code: Mapped[str | None] = mapped_column(ForeignKey("region.code"))
+    role: Mapped[Role] = relationship()
+    region: Mapped[Region | None] = relationship()
 
 
 class CalendarFeed(Model):

@@ -177,9 +177,10 @@ def test_a_new_address_ends_the_old_one_and_switching_off_ends_both(login: Any, 
 
 def test_an_address_dies_with_the_account_and_with_its_sessions(login: Any, make: Any, client: Any) -> None:
     address = subscribe(login("hjp"))
-    institutions.set_enabled(make.institution(), False, actor=make.actor("hangzhou"))
+    institution, actor = make.institution(), make.actor("hangzhou")
+    institutions.set_enabled(institution, institutions.accounts_of(institution), False, "停业整顿", actor=actor)
     assert client.get(address).status_code == 404
-    institutions.set_enabled(make.institution(), True, actor=make.actor("hangzhou"))
+    institutions.set_enabled(institution, institutions.accounts_of(institution), True, "恢复营业", actor=actor)
     assert client.get(address).status_code == 404, "what was ended stays ended"
     person = login("nbp")
     address = subscribe(person)

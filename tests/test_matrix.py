@@ -96,17 +96,17 @@ def test_a_visitor_is_sent_to_sign_in_everywhere(app: Any, client: Any) -> None:
             assert "/login/" in answer.location, f"{method} {rule}"
 
 
-@pytest.mark.parametrize("role", ACCOUNTS)
-def test_the_screens_of_roles_and_users_are_the_administrators(app: Any, login: Any, role: str) -> None:
-    client = login(ACCOUNTS[role])
+@pytest.mark.parametrize("username", ["admin", "hangzhou"])
+def test_the_frames_own_screens_of_roles_and_users_are_closed(app: Any, login: Any, username: str) -> None:
+    """角色 and 帐号 are in their place: what FAB's screens write passes by operations and audit."""
+    client = login(username)
     rules = [rule for rule in app.url_map.iter_rules()
              if rule.endpoint.partition(".")[0] in ("UserDBModelView", "RoleModelView", "UserGroupModelView", "ResetPasswordView")]
     assert rules
     for rule in rules:
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            answer = client.open(_fill(rule.rule), method=method)
-            refused = answer.status_code == 403 or answer.status_code in (302, 303, 404)
-            assert refused, f"{method} {rule.rule} as {role}: {answer.status_code}"
+            assert client.open(_fill(rule.rule), method=method).status_code == 404, f"{method} {rule.rule}"
+    assert "/users/list/" not in client.get("/").text
 
 
 def test_the_administrator_acts_for_no_party(app: Any, login: Any) -> None:
@@ -167,7 +167,7 @@ def test_another_organisations_row_is_not_found_on_any_route(app: Any, login: An
     assert tried >= 5
 
 
-def test_a_role_the_administrator_made_survives_a_sync(app: Any, make: Any) -> None:
+def test_a_role_that_is_neither_ours_nor_made_here_is_left_alone(app: Any, make: Any) -> None:
     own = Role(name="只受理")
     own.permissions = [db.session.scalars(
         select(PermissionView).join(Permission, PermissionView.permission_id == Permission.id)
@@ -178,10 +178,3 @@ def test_a_role_the_administrator_made_survives_a_sync(app: Any, make: Any) -> N
     permissions.sync_roles(app.appbuilder)
     kept = db.session.scalars(select(Role).where(Role.name == "只受理")).one()
     assert [str(each) for each in kept.permissions] == ["can list on PlanReviewView"]
-
-
-def test_the_portals_own_roles_cannot_be_deleted(app: Any, login: Any) -> None:
-    admin = login("admin")
-    for role in db.session.scalars(select(Role)).all():
-        assert admin.post(f"/roles/delete/{role.id}").status_code == 403, role.name
-    assert {*permissions.OWNED, permissions.ADMIN, "Public"} <= set(db.session.scalars(select(Role.name)))

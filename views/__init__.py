@@ -33,8 +33,10 @@ from views import (
     plans,
     records,
     registration,
+    roles,
     safety,
     scores,
+    staff,
     teachers,
 )
 
@@ -69,6 +71,9 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (certificates.CertificateView, _l("证书"), "medal"),
     )),
     ("Operation", _l("系统"), "gear", (
+        (staff.StaffView, _l("帐号"), "user"),
+        (roles.RoleView, _l("角色"), "lock"),
+        (staff.ColleagueView, _l("人员"), "people"),
         (audit.AuditView, _l("审计日志"), "shield"),
         (console.ConsoleView, _l("控制台"), "gear"),
     )),

@@ -21,6 +21,7 @@ from app.operations import calendar, feeds
 from app.operations.calendar import Day, Entry, Narrowing
 from app.operations.plan_checks import SESSIONS
 from app.presentation import review_label
+from app.security import narrowed
 from config import VERSION
 from views.base import PortalView, page, public_page, said
 
@@ -164,9 +165,10 @@ class CalendarFeedView(PortalView):
     @ASKED
     def feed(self, token: str) -> Any:
         reader = feeds.reader(token)
-        security = current_app.extensions["appbuilder"].sm
-        if reader is None or not security.allows(reader.user_id, "can_show", "CalendarView"):
+        granted = current_app.extensions["appbuilder"].sm.granted_to(reader.user_id) if reader else {}
+        if reader is None or ("can_show", "CalendarView") not in granted:
             abort(404)
+        reader = narrowed(reader, granted)
         entries, cut = calendar.feed_entries(_narrowing(), actor=reader)
         about = _("培训和考核日程：过去 30 天和今后 180 天。")
         if cut:

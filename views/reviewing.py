@@ -13,17 +13,16 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import Select, select, true
 
 from app import clock, jobs, parameters, scope, workflow
+from app.areas import VERB_OF
 from app.errors import Invalid, NotFound
 from app.extensions import db
 from app.operations import bulk_steps
 from app.operations.rounds import changes_since_last_round
+from app.security import current_actor
 from models import BulkRun, Remark
 from views.base import PortalView, page, said, wants_json
 from views.listing import Filter, Search, chosen_ids, listing
 from views.records import events_of
-
-# The reviewer's steps, and the permission each asks for: who accepts need not be who decides.
-VERB_OF = {"accept": "accept", "approve": "decide", "reject": "decide"}
 
 # So many rows that could not go are named on one page.
 MOST_NAMED = 1000
@@ -119,6 +118,7 @@ class ReviewDesk(PortalView):
         return self.page(self.show_template, subject=subject, title=str(subject), kind=self.kind,
                          events=events_of(self.kind, subject.id), steps=self._open_steps(subject), phrases=phrases_for(self.kind),
                          frame="portal/pane.html" if "pane" in request.args else "",
+                         needs_another=workflow.needs_another(self.actor, subject),
                          **({"changes": changes_since_last_round(subject)} | self.show_values(subject) | more))
 
     @page("/<int:subject_id>/<any(accept):step>", "accept", ("POST",))
@@ -152,6 +152,8 @@ class ReviewDesk(PortalView):
         ids = chosen_ids(self._statement(), searches=self._all_searches(), filters=self._all_filters())
         remark = request.form.get("remark", "")
         if not ids:
+            if request.form.get("ids") or request.form.get("all") == "1":  # seen on the list, but in another region
+                raise Invalid(_("所选记录不在您可以%(step)s的地区内，或已不在列表中。", step=workflow.REVIEW[step].label))
             raise Invalid(_("请先勾选要处理的记录。"))
         if len(ids) > bulk_steps.AT_ONCE:
             return self.to("run", run_id=bulk_steps.start(self.kind, ids, step, actor=self.actor, remark=remark).id)
@@ -167,7 +169,8 @@ class ReviewDesk(PortalView):
             raise NotFound("")
         left = scope.fetch_many(self.actor, self.model, run.left[:MOST_NAMED])
         return self.page("portal/reviews/run.html", title=_("批量%(step)s", step=workflow.REVIEW[run.step].label), run=run,
-                         job=jobs.latest(bulk_steps.JOB, run.id), left=sorted(left, key=lambda row: row.id))
+                         job=jobs.latest(bulk_steps.JOB, run.id), left=sorted(left, key=lambda row: row.id),
+                         own={row.id for row in left if workflow.needs_another(self.actor, row)} if run.step != "accept" else set())
 
     def address(self, step: str, subject_id: int | None = None) -> str:
         """Where a step is posted: of one subject, or of many."""
@@ -176,7 +179,13 @@ class ReviewDesk(PortalView):
 
     def _open_steps(self, subject: Any) -> Sequence[workflow.Step]:
         """The steps that the subject's state, the person's authority and their roles allow."""
-        return [step for step in workflow.steps_open_to(self.actor, subject) if step.name in self.steps()]
+        allowed = self.steps()
+        return [step for step in workflow.steps_open_to(self.actor, subject) if step.name in allowed and self._reaches(step.name, subject)]
+
+    def _reaches(self, step: str, subject: Any) -> bool:
+        """Whether a role that allows this step holds where the subject is; looking may reach further."""
+        actor = current_actor(f"can_{VERB_OF[step]}", type(self).__name__)
+        return actor.regions is None or scope.sees(actor, subject)
 
     def steps(self) -> Sequence[str]:
         """The steps this person's roles allow on this desk. (A property FAB would ask for before anybody is there.)"""
@@ -217,9 +226,15 @@ def _tell(model: Any, actor: Any, name: str, outcome: workflow.Outcome) -> None:
     step = workflow.REVIEW[name]
     if outcome.moved:
         said(_("%(step)s：已处理 %(n)s 项。", step=step.label, n=len(outcome.moved)))
-    if outcome.left:
-        names = "、".join(str(row) for row in scope.fetch_many(actor, model, outcome.left[:10]))
-        more = _(" 等") if len(outcome.left) > 10 else ""
-        said(_("%(n)s 项当前状态不能%(step)s，未处理：%(names)s%(more)s。", n=len(outcome.left), step=step.label,
-               names=names, more=more), "warning")
+    own = set(outcome.own)
+    left = [key for key in outcome.left if key not in own]
+    if own:
+        said(_("%(n)s 项由您受理，须由另一人审核，未处理：%(names)s。", n=len(own), names=_named(model, actor, outcome.own)), "warning")
+    if left:
+        said(_("%(n)s 项当前状态不能%(step)s，未处理：%(names)s。", n=len(left), step=step.label,
+               names=_named(model, actor, left)), "warning")
 
+
+def _named(model: Any, actor: Any, ids: Sequence[int]) -> str:
+    """The names of the first ten."""
+    return "、".join(str(row) for row in scope.fetch_many(actor, model, ids[:10])) + (_(" 等") if len(ids) > 10 else "")

@@ -9,7 +9,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from app import clock
+from app import areas, clock
 
 VERBS: dict[str, Any] = {
     "add_entry": _l("增加字典项"), "change_entry": _l("修改字典或参数"),
@@ -18,6 +18,8 @@ VERBS: dict[str, Any] = {
     "reveal_teacher": _l("查看老师完整证件号"),
     "add_teacher": _l("登记老师"), "enable_teacher": _l("启用老师"), "disable_teacher": _l("停用老师"),
     "create_institution": _l("开通培训机构"), "enable_account": _l("启用帐号"), "disable_account": _l("停用帐号"),
+    "create_account": _l("开通帐号"), "change_account": _l("修改帐号或角色"),
+    "make_role": _l("新建角色"), "change_role": _l("修改角色"), "delete_role": _l("删除角色"),
     "reset_password": _l("重置密码"), "change_password": _l("修改密码"), "save_filing": _l("保存机构备案"),
     "sign_out_elsewhere": _l("退出其他登录"), "begin_second_factor": _l("开始设置两步验证"), "confirm_second_factor": _l("启用两步验证"),
     "switch_off_second_factor": _l("关闭两步验证"), "reset_second_factor": _l("重置两步验证"), "renew_recovery_codes": _l("重新生成恢复码"),
@@ -43,7 +45,7 @@ VERBS: dict[str, Any] = {
 }
 
 KINDS: dict[str, Any] = {
-    "account": _l("帐号"), "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"),
+    "ab_role": _l("角色"), "account": _l("帐号"), "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"),
     "licence_reading": _l("营业执照识别"), "remark": _l("审核常用语"), "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "occupation": _l("工种"), "order_": _l("订单"),
@@ -57,7 +59,7 @@ FIELDS: dict[str, Any] = {
     "contact_name": _l("联系人"), "contact_phone": _l("联系电话"), "count": _l("数量"), "counter": _l("名额计数"),
     "created_at": _l("创建时间"), "days": _l("培训安排"), "early": _l("提前开班"), "enabled": _l("启用"), "ends_at": _l("结束时间"),
     "enrolment_closes_at": _l("报名截止时间"), "enrolment_form": _l("报名方式"), "enrolment_opens_at": _l("报名开始时间"),
-    "enrolments": _l("人员编号"),
+    "enrolments": _l("人员编号"), "entries": _l("可以做什么"), "roles": _l("角色"),
     "enterprise": _l("企业"), "from": _l("起始日期"), "to": _l("截止日期"), "id_number": _l("身份证号"),
     "organisation": _l("单位"), "person": _l("人员"), "q": _l("姓名"), "subject": _l("对象编号"), "verb": _l("操作"),
     "events": _l("事项"), "exam": _l("考核计划"), "fee_fen": _l("费用"), "file": _l("文件"), "files": _l("文件数"),
@@ -124,6 +126,8 @@ def value(name: str, found: Any) -> str:
 
 def _word(name: str, found: str) -> str:
     """A text that is a word of the code's own, in plain words."""
+    if name == "entries":
+        return areas.word(found)
     if name == "by":
         return field(found)
     if name == "verb":

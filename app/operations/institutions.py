@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from app import audit, clock
+from app import audit, clock, scope
 from app.actors import Actor
 from app.errors import Forbidden, Invalid, InvalidFields
 from app.extensions import db, transaction
@@ -23,7 +23,7 @@ from app.operations.filing_checks import checked_short_name, taken
 from app.operations.filings import beginning
 from app.operations.sign_ins import lift_lock
 from app.permissions import INSTITUTION
-from models import Account, Institution
+from models import Account, Authority, Institution
 
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz"
 MOST_ACCOUNTS = 20
@@ -59,6 +59,9 @@ def create(given: NewInstitution, *, actor: Actor) -> tuple[Institution, str]:
     """
     if actor.authority_id is None:
         raise Forbidden(_("只有主管部门可以开通培训机构。"))
+    own = select(Authority.id).where(Authority.id == actor.authority_id, scope.authorities(actor))
+    if db.session.scalar(own) is None:
+        raise Forbidden(_("您的角色限于部分地区，不能以本单位名义开通培训机构。"))
     found = Findings()
     uscc = found.tried(lambda: checked_uscc(given.uscc)) or ""
     found.tried(lambda: checked_short_name(given.short_name))

@@ -443,6 +443,13 @@ def upgrade():
     with op.batch_alter_table('registration_draft', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_registration_draft_updated_at'), ['updated_at'], unique=False)
 
+    op.create_table('role_region',
+    sa.Column('role_id', sa.Integer(), nullable=False),
+    sa.Column('region_code', sa.String(length=6), nullable=True),
+    sa.ForeignKeyConstraint(['region_code'], ['region.code'], ),
+    sa.ForeignKeyConstraint(['role_id'], ['ab_role.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('role_id')
+    )
     op.create_table('ab_permission_view_role',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('permission_view_id', sa.Integer(), nullable=True),
@@ -572,6 +579,7 @@ def upgrade():
     sa.Column('enterprise_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('must_change_password', sa.Boolean(), nullable=False),
     sa.Column('session_version', sa.Integer(), nullable=False),
+    sa.Column('phone', sa.LargeBinary(), nullable=True),
     sa.CheckConstraint("(party = 'authority' AND authority_id IS NOT NULL AND institution_id IS NULL AND enterprise_id IS NULL) OR (party = 'institution' AND institution_id IS NOT NULL AND authority_id IS NULL AND enterprise_id IS NULL) OR (party = 'enterprise' AND enterprise_id IS NOT NULL AND authority_id IS NULL AND institution_id IS NULL) OR (party = 'administrator' AND authority_id IS NULL AND institution_id IS NULL AND enterprise_id IS NULL)", name='account_one_party'),
     sa.ForeignKeyConstraint(['authority_id'], ['authority.id'], ),
     sa.ForeignKeyConstraint(['enterprise_id'], ['enterprise.id'], ),
@@ -1342,6 +1350,7 @@ def downgrade():
         batch_op.drop_index('idx_permission_view_id')
 
     op.drop_table('ab_permission_view_role')
+    op.drop_table('role_region')
     with op.batch_alter_table('registration_draft', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_registration_draft_updated_at'))
 
