@@ -103,6 +103,8 @@ def test_submitting_too_early_lists_what_is_missing_and_marks_the_fields(parties
     assert 'href="#address"' in page
     assert (row(parties, institution)["state"], parties.steps("institution", institution)) == ("draft", [])
     assert kept(parties, institution)["phone"] == "0571-88", "what was typed stays for correction"
+    page = submit_with(client, rooms=[ROOM, ROOM | {"name": "102", "capacity": "0"}]).text
+    assert "教室与考场第 2 处：可容纳人数应为" in page
 
 
 @pytest.mark.parametrize("changes, field, words", [
@@ -111,6 +113,7 @@ def test_submitting_too_early_lists_what_is_missing_and_marks_the_fields(parties
     ({"uscc": "91330100ma2cccc01j"}, "uscc", "这个社会信用代码已被"), ({"uscc": "52330100MA2AAAA05J"}, "uscc", "校验不通过"),
     ({"licence_until": "2019-01-01"}, "licence_until", "截止日期应晚于起始日期"),
     ({"licence_until": "2021-01-01"}, "licence_until", "营业执照已过期"), ({"licence_until": "某天"}, "licence_until", "请填写有效期截止"),
+    ({"licence_forever": "y"}, "licence_until", "已勾选长期"),
     ({"licence_from": "2099-01-01"}, "licence_from", "不能晚于今天"),
     ({"rooms": [ROOM | {"capacity": "0"}]}, "rooms-0-capacity", "1 到 2000"),
     ({"rooms": [ROOM | {"capacity": "10000"}]}, "rooms-0-capacity", "1 到 2000"),

@@ -95,7 +95,8 @@ class FilingView(PortalView):
                          standing=_standing(row), kinds=teachers.KINDS, usable=teachers.teachers_of(row),
                          warning=filings.licence_warning(row), steps=workflow.steps_open_to(self.actor, row),
                          missing=[(message, mended_at(field)) for field, message in lacking.items()],
-                         changes=rounds.changes_not_submitted(row, facts) if row.editable else rounds.changes_since_last_round(row),
+                         changes=rounds.changes_not_submitted(row, facts) if row.editable else
+                         rounds.changes_since_last_round(row) if row.review_state != "approved" else [],
                          events=events_of("institution", row.id))
 
     @page("/edit", "edit", ("GET", "POST"))
@@ -128,7 +129,7 @@ class FilingView(PortalView):
         faults = []
         if error is not None:
             put_error_on(form, error)
-            fields = error.fields if isinstance(error, InvalidFields) else {}
+            fields = filings.listed(row, error.fields) if isinstance(error, InvalidFields) else {}
             faults = [(message, mended_at(field)) for field, message in fields.items()] or [(str(error), "")]
         return self.page("portal/institutions/filing_edit.html", form=form, institution=row, title=_("填写备案信息"),
                          filing=filings.filing_of(row), faults=faults, kinds=teachers.KINDS,

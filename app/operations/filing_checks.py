@@ -103,6 +103,8 @@ def _check_licence(filing: Filing, found: Findings) -> None:
     elif start > today:
         found.add("licence_from", _("有效期起始日期不能晚于今天。"))
     if typed.get("licence_forever"):
+        if typed.get("licence_until"):
+            found.add("licence_until", _("已勾选长期。有截止日期的请取消勾选，没有的请清空日期。"))
         return
     end = day_of(typed.get("licence_until", ""))
     if end is None:
@@ -111,6 +113,15 @@ def _check_licence(filing: Filing, found: Findings) -> None:
         found.add("licence_until", _("截止日期应晚于起始日期。"))
     elif end < today:
         found.add("licence_until", _("营业执照已过期，请换领新照后再提交。"))
+
+
+def place_of(field: str, filing: Filing) -> str:
+    """Which room a message is about, to be said where it stands in a list; empty for the other fields."""
+    match = re.fullmatch(r"rooms-(\d+)-\w+", field)
+    rooms = filing.typed.get("rooms", [])
+    if match is None or int(match[1]) >= len(rooms):
+        return ""
+    return _("教室与考场第 %(n)s 处：", n=int(match[1]) + 1)
 
 
 def _check_rooms(rooms: list[dict[str, str]], found: Findings) -> None:

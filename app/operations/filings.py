@@ -24,7 +24,7 @@ from app.extensions import db, let_go, transaction
 from app.identifiers import mask_id_number, mask_phone
 from app.operations import rounds
 from app.operations.checks import Findings, checked_photo
-from app.operations.filing_checks import ROOM_KINDS, capacity_of, day_of, findings, taken
+from app.operations.filing_checks import ROOM_KINDS, capacity_of, day_of, findings, place_of, taken
 from app.operations.teachers import KINDS, hold, let_go_of
 from models import Filing, Institution, Room, StoredFile, Teacher
 
@@ -148,7 +148,13 @@ def _count(filing: Filing, actor: Actor) -> None:
 
 def missing(row: Institution) -> dict[str, str]:
     """What the filing still lacks, by field: for its owner, before it is submitted."""
-    return {field: str(message) for field, message in findings(row, filing_of(row)).messages.items()}
+    return listed(row, findings(row, filing_of(row)).messages)
+
+
+def listed(row: Institution, messages: Mapping[str, object]) -> dict[str, str]:
+    """Messages of fields as they are said in a list, away from their field."""
+    filing = filing_of(row)
+    return {field: f"{place_of(field, filing)}{message}" for field, message in messages.items()}
 
 
 def submit(row: Institution, *, actor: Actor) -> None:
@@ -238,8 +244,8 @@ def facts_of(row: Institution) -> rounds.Facts:
     facts.say("contact_phone", _l("联系电话"), mask_phone(phone) if len(phone) == 11 else phone and "****",
               secret=blind(phone, "phone") if phone else None)
     facts.say("licence_number", _l("证照编号"), typed.get("licence_number") or typed.get("uscc"))
-    facts.say("licence_from", _l("营业执照有效期自"), typed.get("licence_from"))
-    facts.say("licence_until", _l("营业执照有效期至"), _l("长期") if typed.get("licence_forever") else typed.get("licence_until"))
+    facts.say("licence_from", _l("执照有效期自"), typed.get("licence_from"))
+    facts.say("licence_until", _l("执照有效期至"), _l("长期") if typed.get("licence_forever") else typed.get("licence_until"))
     for kind, label in PAPERS.items():
         facts.file(kind, label, getattr(filing, f"{kind}_id"))
     for each in row.teachers:
