@@ -25,7 +25,7 @@ SECOND_FACTOR = ("offered", "required")
 # What stands in SMS_NOTICE_TEMPLATES where no notice goes out by SMS: everything is set, also what is not wanted.
 NO_TEMPLATES = "none"
 DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
-    "submit", "reopen", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
+    "submit", "reopen", "change", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
     "certificates_issued"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 

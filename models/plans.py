@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app import clock
 from models.dictionaries import Occupation, SkillLevel
+from models.filings import Room
 from models.parties import Enterprise, Institution, Teacher
 from models.reviews import Reviewed, review_constraints
 from models.types import Id, UtcDateTime
@@ -99,8 +100,11 @@ class PlanDay(Model):
     session: Mapped[str] = mapped_column(String(10), default="all")
     topic: Mapped[str] = mapped_column(String(100))
     teacher_id: Mapped[int] = mapped_column(ForeignKey("teacher.id"))
+    # One of the institution's own rooms; None where the plan's place says it all.
+    room_id: Mapped[int | None] = mapped_column(ForeignKey("room.id"))
     plan: Mapped[TrainingPlan] = relationship(back_populates="days")
     teacher: Mapped[Teacher] = relationship()
+    room: Mapped[Room | None] = relationship()
 
 
 class PlanEnterprise(Model):

@@ -67,10 +67,16 @@ class DictionaryView(Guarded, ModelView):
         """Every change of a dictionary is on record, with what was before (B7)."""
         entries.record(model, actor=current_actor(), created=is_created, levels=_levels(model))
 
+    def _row(self, key: str) -> Any:
+        """A row by the key in an address, whatever was written there."""
+        if self.model.__table__.primary_key.columns[0].type.python_type is int and not (key.isdigit() and len(key) < 10):
+            return None
+        return self.get_one(key)
+
     @expose("/history")
     def history(self) -> Any:
         """The versions of one row."""
-        row = self.get_one(request.args.get("id", ""))
+        row = self._row(request.args.get("id", ""))
         if row is None:
             abort(404)
         key = entries.key_of(row)
@@ -80,7 +86,7 @@ class DictionaryView(Guarded, ModelView):
     @expose("/restore", methods=("POST",))
     def restore(self) -> Any:
         """Bring back what a row was before one of its changes."""
-        row = self.get_one(request.form.get("id", ""))
+        row = self._row(request.form.get("id", ""))
         event = request.form.get("event", "")
         if not FlaskForm().validate():  # the console is outside the portal's own check of tokens
             abort(400)

@@ -14,6 +14,7 @@ from wtforms.validators import InputRequired, NumberRange, ValidationError
 
 from app import clock
 from app.extensions import db
+from app.operations.filings import rooms_of
 from app.operations.plan_checks import SESSIONS, DayDraft, PlanDraft
 from app.operations.teachers import KINDS, teachers_of
 from models import Enterprise, Institution, Occupation, SkillLevel, TrainingPlan
@@ -44,6 +45,7 @@ class DayRow(Form):
     session = SelectField(_l("时段"), choices=list(SESSIONS.items()), default="all")
     topic = line(_l("培训内容"), 100)
     teacher_id = SelectField(_l("授课老师"), coerce=int, validators=[REQUIRED])
+    room_id = SelectField(_l("场地"), coerce=int, default=0)
 
 
 class PlanForm(FlaskForm):
@@ -73,8 +75,9 @@ class PlanForm(FlaskForm):
             select(Occupation).where(Occupation.enabled).order_by(Occupation.position))]
         levels = none + [(row.id, row.name) for row in db.session.scalars(
             select(SkillLevel).where(SkillLevel.enabled).order_by(SkillLevel.position))]
-        teachers = none + [(row.id, f"{row.name}（{KINDS[row.kind]}）") for row in teachers_of(
-            db.session.get_one(Institution, institution_id))]
+        institution = db.session.get_one(Institution, institution_id)
+        rooms = [(0, _l("同培训地点")), *((row.id, f"{row.name}（{row.capacity}）") for row in rooms_of(institution))]
+        teachers = none + [(row.id, f"{row.name}（{KINDS[row.kind]}）") for row in teachers_of(institution)]
         approved = select(Enterprise.id, Enterprise.name, Enterprise.uscc).where(Enterprise.review_state == "approved")
         chosen = db.session.execute(approved.where(Enterprise.id.in_(self.enterprise_ids.data or [])).order_by(Enterprise.name)).all()
         first = db.session.execute(approved.order_by(Enterprise.name).limit(MOST_TICKS)).all()
@@ -82,7 +85,7 @@ class PlanForm(FlaskForm):
         for entry in self.occupations:
             entry.form.occupation_id.choices, entry.form.level_id.choices = occupations, levels
         for entry in self.days:
-            entry.form.teacher_id.choices = teachers
+            entry.form.teacher_id.choices, entry.form.room_id.choices = teachers, rooms
 
     @property
     def seen(self) -> int | None:
@@ -98,7 +101,8 @@ class PlanForm(FlaskForm):
             enrolment_form=self.enrolment_form.data, enterprise_ids=list(self.enterprise_ids.data or []),
             occupations=[(row.data["occupation_id"], row.data["level_id"]) for row in self.occupations],
             days=[DayDraft(row.data["day"], row.data["session"], row.data["topic"].strip(), row.data["teacher_id"],
-                           int(row.data["id"]) if str(row.data["id"] or "").isdigit() else None) for row in self.days])
+                           int(row.data["id"]) if str(row.data["id"] or "").isdigit() else None, row.data["room_id"] or None)
+                  for row in self.days])
 
 
 def _aware(typed: datetime) -> datetime:
@@ -116,7 +120,8 @@ def form_values(draft: PlanDraft) -> dict[str, Any]:
         "place": draft.place, "opens_at": _typed(draft.opens_at), "closes_at": _typed(draft.closes_at),
         "enrolment_form": draft.enrolment_form, "enterprise_ids": draft.enterprise_ids,
         "occupations": [{"occupation_id": a, "level_id": b} for a, b in draft.occupations],
-        "days": [{"id": d.id or "", "day": d.day, "session": d.session, "topic": d.topic, "teacher_id": d.teacher_id}
+        "days": [{"id": d.id or "", "day": d.day, "session": d.session, "topic": d.topic, "teacher_id": d.teacher_id,
+                  "room_id": d.room_id or 0}
                  for d in draft.days],
     }
 
@@ -128,4 +133,4 @@ def draft_of(plan: TrainingPlan) -> PlanDraft:
         closes_at=plan.enrolment_closes_at, enrolment_form=plan.enrolment_form,
         enterprise_ids=[row.id for row in plan.designated],
         occupations=[(row.occupation_id, row.level_id) for row in plan.occupations],
-        days=[DayDraft(row.day, row.session, row.topic, row.teacher_id, row.id) for row in plan.days])
+        days=[DayDraft(row.day, row.session, row.topic, row.teacher_id, row.id, row.room_id) for row in plan.days])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import zip_longest
 from typing import Any
 
 from flask import jsonify, request
@@ -30,6 +31,10 @@ def _day(text: str) -> date | None:
         return None
 
 
+def _id(text: str) -> int:
+    return int(text) if text.isdigit() and len(text) < 19 else 0
+
+
 class PlanTypingView(PortalView):
     """Answers the script of `PlanView`'s form."""
 
@@ -51,12 +56,13 @@ class PlanTypingView(PortalView):
     @page("/bookings", "edit")
     def bookings(self) -> Any:
         plan = self._plan()
-        rows = zip(request.args.getlist("day"), request.args.getlist("session"), request.args.getlist("teacher"), strict=False)
+        columns = [request.args.getlist(name) for name in ("day", "session", "teacher", "room")]
         # A row that is not filled in yet keeps its number and books nobody.
         days = [(_day(day) or date.max, session if session in SESSIONS else "all",
-                 int(teacher) if teacher.isdigit() and len(teacher) < 19 and _day(day) else 0) for day, session, teacher in rows][:60]
+                 _id(teacher) if _day(day) else 0,
+                 _id(room) if _day(day) else 0) for day, session, teacher, room in zip_longest(*columns, fillvalue="")][:60]
         found = clashes(days, self.actor.institution_id or 0, plan.id if plan else None)
-        return jsonify(clashes=[{"row": each.row, "message": str(each)} for each in found])
+        return jsonify(clashes=[{"row": each.row, "part": each.part, "message": str(each)} for each in found])
 
     @page("/enterprises", "edit")
     @limiter.limit("120 per minute")

@@ -31,7 +31,8 @@ DETAIL = (
     joinedload(TrainingPlan.institution), joinedload(TrainingPlan.authority),
     selectinload(TrainingPlan.occupations).joinedload(PlanOccupation.occupation),
     selectinload(TrainingPlan.occupations).joinedload(PlanOccupation.level),
-    selectinload(TrainingPlan.days).joinedload(PlanDay.teacher), selectinload(TrainingPlan.designated),
+    selectinload(TrainingPlan.days).options(joinedload(PlanDay.teacher), joinedload(PlanDay.room)),
+    selectinload(TrainingPlan.designated),
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select, tuple_
+from sqlalchemy import or_, select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock
@@ -15,6 +16,7 @@ from app.errors import Invalid
 from app.extensions import db
 from app.identifiers import IdentifierError, parse_plan_name
 from app.operations.checks import Findings
+from app.operations.filings import rooms_of
 from app.operations.teachers import teachers_of
 from models import Enterprise, Institution, Occupation, PlanDay, SkillLevel, TrainingPlan
 
@@ -32,6 +34,7 @@ class DayDraft:
     topic: str
     teacher_id: int
     id: int | None = None
+    room_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,11 @@ def _check_days(draft: PlanDraft, institution: Institution, found: Findings) -> 
     if not draft.days:
         found.add("days", _("请至少安排一个培训日。"))
     teachers = {each.id for each in teachers_of(institution)}
+    rooms = {room.id for room in rooms_of(institution)}
     seen: dict[date, set[str]] = {}
     for index, each in enumerate(draft.days):
+        if each.room_id and each.room_id not in rooms:
+            found.add(f"days-{index}-room_id", _("请从备案的场地中选择。"))
         if each.teacher_id not in teachers:
             found.add(f"days-{index}-teacher_id", _("请选择授课老师；没有合适的，请先在机构备案中登记。"))
         taken = seen.setdefault(each.day, set())
@@ -143,31 +149,45 @@ def overlap(session: str, other: str) -> bool:
 
 @dataclass(frozen=True)
 class Clash:
-    """A teacher who is booked twice: the row of the form (from 0), and the other plan's hour."""
+    """A teacher or a room (`part` is the form's field) that is booked twice: the row of the form (from 0), and the other
+    plan's hour."""
 
     row: int
-    teacher: str
+    part: str
+    name: str
     day: date
     session: str
     plan: str
     settled: bool
 
     def __str__(self) -> str:
-        return str(_("%(teacher)s老师 %(day)s %(session)s已安排在“%(plan)s”。", teacher=self.teacher, day=self.day.isoformat(),
-                     session=SESSIONS[self.session], plan=self.plan))
+        said = {"name": self.name, "day": self.day.isoformat(), "session": SESSIONS[self.session], "plan": self.plan}
+        if self.part == "room_id":
+            return str(_("场地“%(name)s” %(day)s %(session)s已用于“%(plan)s”。", **said))
+        return str(_("%(name)s老师 %(day)s %(session)s已安排在“%(plan)s”。", **said))
 
 
-def clashes(days: list[tuple[date, str, int]], institution_id: int, plan_id: int | None) -> list[Clash]:
-    """Which of these (day, session, teacher id) are booked at the same hour by another plan of the institution. A rejected
+def clashes(days: Sequence[tuple[date, str, int, int | None]], institution_id: int, plan_id: int | None) -> list[Clash]:
+    """Which of these (day, session, teacher id, room id) are booked at the same hour by another plan of the institution. A rejected
     plan books nobody; `settled` says that the other plan was submitted, and so will not make way by itself. One statement."""
-    wanted = {(day, teacher_id) for day, _session, teacher_id in days if teacher_id}
-    if not wanted:
+    teachers = {(day, teacher_id) for day, _session, teacher_id, _room in days if teacher_id}
+    rooms = {(day, room_id) for day, _session, _teacher, room_id in days if room_id}
+    if not teachers and not rooms:
         return []
     booked = db.session.scalars(
         select(PlanDay).join(TrainingPlan, PlanDay.plan_id == TrainingPlan.id)
         .where(TrainingPlan.institution_id == institution_id, TrainingPlan.review_state != "rejected",
-               TrainingPlan.id != (plan_id or 0), tuple_(PlanDay.day, PlanDay.teacher_id).in_(sorted(wanted)))
-        .options(joinedload(PlanDay.teacher), joinedload(PlanDay.plan)).order_by(PlanDay.id)).all()
-    return [Clash(row, each.teacher.name, day, each.session, each.plan.name, each.plan.review_state != "draft")
-            for row, (day, session, teacher_id) in enumerate(days) for each in booked
-            if (each.day, each.teacher_id) == (day, teacher_id) and overlap(session, each.session)]
+               TrainingPlan.id != (plan_id or 0), or_(tuple_(PlanDay.day, PlanDay.teacher_id).in_(sorted(teachers)),
+                                                      tuple_(PlanDay.day, PlanDay.room_id).in_(sorted(rooms))))
+        .options(joinedload(PlanDay.teacher), joinedload(PlanDay.room), joinedload(PlanDay.plan)).order_by(PlanDay.id)).all()
+    found = []
+    for row, (day, session, teacher_id, room_id) in enumerate(days):
+        for each in booked:
+            if each.day != day or not overlap(session, each.session):
+                continue
+            settled = each.plan.review_state != "draft"
+            if each.teacher_id == teacher_id:
+                found.append(Clash(row, "teacher_id", each.teacher.name, day, each.session, each.plan.name, settled))
+            if room_id and each.room_id == room_id and each.room is not None:
+                found.append(Clash(row, "room_id", each.room.name, day, each.session, each.plan.name, settled))
+    return found

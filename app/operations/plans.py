@@ -115,6 +115,7 @@ def _days(present: Iterable[PlanDay], drafts: list[DayDraft]) -> list[PlanDay]:
         row = known.pop(draft.id, None) if draft.id is not None else None
         row = row or PlanDay()
         row.day, row.session, row.topic, row.teacher_id = draft.day, draft.session, draft.topic, draft.teacher_id
+        row.room_id = draft.room_id or None
         days.append(row)
     return days
 
@@ -131,8 +132,9 @@ def missing_for_submission(plan: TrainingPlan) -> list[tuple[str, str]]:
         missing.append((_("报名截止时间已过，请修改报名时间。"), "closes_at"))
     if plan.days and min(each.day for each in plan.days) < clock.shanghai_day():
         missing.append((_("首个培训日已过，请修改培训安排。"), "days"))
-    booked = clashes([(each.day, each.session, each.teacher_id) for each in plan.days], plan.institution_id, plan.id)
-    missing += [(_("%(clash)s请调整时间或老师。", clash=clash), f"days-{clash.row}-teacher_id") for clash in booked if clash.settled]
+    booked = clashes([(each.day, each.session, each.teacher_id, each.room_id) for each in plan.days], plan.institution_id, plan.id)
+    missing += [(_("%(clash)s请调整时间、老师或场地。", clash=clash), f"days-{clash.row}-{clash.part}")
+                for clash in booked if clash.settled]
     return missing
 
 
@@ -162,6 +164,7 @@ def facts_of(plan: TrainingPlan) -> rounds.Facts:
         part.say("session", _l("时段"), SESSIONS[each.session])
         part.say("topic", _l("培训内容"), each.topic)
         part.say("teacher", _l("授课老师"), each.teacher.name)
+        part.say("room", _l("场地"), each.room.name if each.room else None)
     for enterprise in plan.designated:
         facts.part(f"enterprise-{enterprise.id}", _l("指定企业"), enterprise.name)
     return facts
@@ -185,5 +188,6 @@ def copied(plan: TrainingPlan, institution: Institution) -> PlanDraft:
     return replace(
         fresh, fee_fen=plan.fee_fen, seats=plan.seats, place=plan.place, enrolment_form=plan.enrolment_form,
         occupations=[(each.occupation_id, each.level_id) for each in plan.occupations],
-        days=[DayDraft(start + (each.day - first), each.session, each.topic, each.teacher_id) for each in plan.days],
+        days=[DayDraft(start + (each.day - first), each.session, each.topic, each.teacher_id, room_id=each.room_id)
+              for each in plan.days],
         enterprise_ids=[each.id for each in plan.designated])

@@ -812,8 +812,10 @@ def upgrade():
     sa.Column('session', sa.String(length=10), nullable=False),
     sa.Column('topic', sa.String(length=100), nullable=False),
     sa.Column('teacher_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('room_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.CheckConstraint("session IN ('all','morning','afternoon','evening')", name='plan_day_session'),
     sa.ForeignKeyConstraint(['plan_id'], ['training_plan.id'], ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['room_id'], ['room.id'], ),
     sa.ForeignKeyConstraint(['teacher_id'], ['teacher.id'], ),
     sa.PrimaryKeyConstraint('id')
     )

@@ -47,12 +47,12 @@
     } catch { /* said when the form is sent */ }
   }
 
-  /* Teachers who teach elsewhere at that hour */
+  /* Teachers and rooms that are taken at that hour */
   async function checkBookings() {
-    const values = rows().flatMap((row) => [["day", part(row, "day").value], ["session", part(row, "session").value], ["teacher", part(row, "teacher_id").value]]);
+    const values = rows().flatMap((row) => [["day", part(row, "day").value], ["session", part(row, "session").value], ["teacher", part(row, "teacher_id").value], ["room", part(row, "room_id").value]]);
     try {
       const told = await asked("bookings", values);
-      rows().forEach((row, n) => note(part(row, "teacher_id"), told.clashes.filter((each) => each.row === n).map((each) => each.message).join(" "), "warned"));
+      rows().forEach((row, n) => ["teacher_id", "room_id"].forEach((name) => note(part(row, name), told.clashes.filter((each) => each.row === n && each.part === name).map((each) => each.message).join(" "), "warned")));
     } catch { /* said before it is submitted */ }
   }
 
@@ -71,7 +71,7 @@
     keep();
     const name = event.target.name || "";
     if (name === "name" || name.endsWith("-day")) nameSoon();
-    if (/-(day|session|teacher_id)$/.test(name)) bookingsSoon();
+    if (/-(day|session|teacher_id|room_id)$/.test(name)) bookingsSoon();
   });
   form.addEventListener("click", (event) => { if (event.target.closest("[data-add], [data-remove]")) { keep(); bookingsSoon(); } });
 
