@@ -123,3 +123,14 @@ def test_the_console_asks_for_a_fresh_sign_in_too(login: Any, clock: Any) -> Non
     assert admin.get("/console/").status_code == 200
     clock.advance(minutes=31)
     assert admin.get("/console/").location == "/login/?party=authority&next=/console/"
+
+
+def test_the_pictures_of_a_page_leave_the_session_alone(login: Any, make: Any, clock: Any) -> None:
+    """They come late, with a cookie of before: what the next page was to say must not go with them."""
+    client = login("91330100MA2AAAA05G")
+    key = make.enterprise().licence_id
+    clock.advance(minutes=5)
+    answer = client.get(f"/files/{key}")
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers
+    assert "Set-Cookie" in client.get("/enterprise/").headers

@@ -17,8 +17,11 @@ from app.security import SEEN, SESSION_VERSION, current_account, this_second
 from models import Account
 from views.base import said
 
-# A page asks for these by itself: nobody need be sitting before it.
-UNATTENDED = frozenset(("JobView.show",))
+# A page asks for these by itself: nobody need be sitting before it. A page's pictures come while the next page is asked for; were
+# each to write the session's cookie, the last to arrive would take back what that page had put into it (what is to be said next).
+UNATTENDED = frozenset(("JobView.show", "FileView.show", "CaptchaView.picture"))
+# Noted so often, in seconds; between, the cookie stays as it is.
+NOTED_EVERY = 15
 # Where a person may go who has to set up a second factor before anything else.
 _BEFORE_SECOND_FACTOR = frozenset(("SafetyView", "PasswordView", "LoginView", "LocaleView", "appbuilder"))
 
@@ -59,7 +62,7 @@ def doorstep() -> Any:
         return None
     if not current_user.is_authenticated:
         return ask_to_sign_in() if _needs_sign_in() else None
-    if not (endpoint in UNATTENDED or _by_itself()):
+    if not (endpoint in UNATTENDED or _by_itself()) and this_second() - session.get(SEEN, 0) >= NOTED_EVERY:
         session[SEEN] = this_second()
     account = current_account()
     if account is not None and request.blueprint not in _BEFORE_SECOND_FACTOR and not account.must_change_password and must_set_up(account):
