@@ -39,6 +39,7 @@ def fill(running: services.Portal) -> dict[str, str]:
         order = db.session.scalars(select(Order).where(Order.plan_id == plan.id)).first()
         report = make.report(people=6)
         person = db.session.scalars(select(Enrolment).where(Enrolment.plan_id == report.exam_plan.plan_id)).first()
+        registered = make.enterprise().id
         assert order is not None
         assert person is not None
         pages = {
@@ -48,7 +49,10 @@ def fill(running: services.Portal) -> dict[str, str]:
             "batch": f"{ENTERPRISE} /enrol/batches/{batch.id}", "order": f"{ENTERPRISE} /orders/{order.id}",
             "class": f"hjp /classes/{plan.id}", "exam": f"hjp /exams/{report.exam_plan_id}", "scores": f"hjp /scores/{report.exam_plan_id}",
             "certificates": "hangzhou /certificates/issue/", "people": "hjp /people/", "person": f"hjp /people/{person.id}",
-            "console": "admin /console/",
+            "console": "admin /console/", "register": "- /register/", "filing": "hjp /filing/", "safety": "hangzhou /safety/",
+            "calendar": "hjp /calendar/", "notices": "hjp /notices/", "audit": "admin /audit/", "roles": "admin /staff/roles/",
+            "staff": "admin /staff/", "enterprise-review": f"hangzhou /reviews/enterprises/{registered}",
+            "dictionaries": "admin /console/occupations/",
         }
         assert db.session.get(TrainingPlan, plan.id) is not None
         db.session.rollback()

@@ -162,3 +162,12 @@ def test_a_switched_off_teacher_cannot_be_copied_in_silence(login: Any, make: An
     answer = client.post("/plans/add", data=form(make, name=NAME[:-2] + "02", **{"days-0-teacher_id": str(gone)}))
     assert answer.status_code == 200
     assert len(db.session.scalars(select(PlanDay)).all()) == 1
+
+
+def test_an_enterprise_that_is_not_approved_cannot_be_designated(login: Any, make: Any) -> None:
+    client, known = login("hjp"), make.enterprise()
+    db.session.get_one(Enterprise, known.id).review_state = "draft"
+    db.session.commit()
+    answer = client.post("/plans/add", data=form(make, enrolment_form="designated", enterprise_ids=str(known.id)))
+    assert answer.status_code == 200
+    assert db.session.scalars(select(TrainingPlan)).all() == []
