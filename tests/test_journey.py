@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -304,6 +305,11 @@ def issue_certificates(city: Walker, portal: Portal, exam: str) -> str:
     numbers = re.findall(r"33\d{14}", city.page.inner_text("body"))
     assert len(numbers) == len(set(numbers)) > 0
     city.reload_until("证书已推送", seconds=100)
+    # They are pushed in parts: the first may be there while the last is still on its way.
+    until = time.monotonic() + 100
+    while city.page.get_by_text("证书已生成未推送").count() and time.monotonic() < until:
+        time.sleep(1)
+        city.page.reload()
     arrived = requests.get(f"{standins(portal)}/ministry/_control/certificates.json", timeout=10).json()
     assert set(numbers) == set(arrived["certificates"])
     assert set(arrived["calls"].values()) == {1}
