@@ -55,8 +55,10 @@ TABLE: dict[str, dict[str, Verbs]] = {
                      ENTERPRISE: ("show", "subscribe")},
     # 审核记录 of any subject that the person may see
     "RecordView": {ADMIN: ("show",), AUTHORITY: ("show",), INSTITUTION: ("show",), ENTERPRISE: ("show",)},
-    # 报名: open plans, workbook, photos
-    "EnrolView": {ENTERPRISE: ("list", "show", "import", "photos", "download")},
+    # 报名: open plans; the workbook of a list; its photos
+    "EnrolView": {ENTERPRISE: ("list", "show", "download")},
+    "RosterView": {ENTERPRISE: ("show", "import", "download")},
+    "PhotoView": {ENTERPRISE: ("edit",)},
     # 已报名列表 with admission tickets
     "EnrolledView": {ENTERPRISE: ("list", "download")},
     # 订单

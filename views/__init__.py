@@ -29,11 +29,13 @@ from views import (
     orders,
     payments,
     people,
+    photos,
     plan_typing,
     plans,
     records,
     registration,
     roles,
+    rosters,
     safety,
     scores,
     staff,
@@ -83,6 +85,7 @@ PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
     calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView, teachers.TeacherView,
+    rosters.RosterView, photos.PhotoView,
 )
 
 

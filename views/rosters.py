@@ -1,0 +1,67 @@
+"""名单: a workbook of workers comes in, is checked, and becomes the list that is ordered (E12, E13, E15)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from app import files, scope
+from app.errors import NotFound
+from app.extensions import db
+from app.operations import photos, rosters
+from models import Enrolment, ImportBatch, TrainingPlan
+from views.base import PortalView, download, page, said, uploaded
+from views.listing import Search, like, listing
+from views.photos import lacking_filter, uploads_of
+
+PEOPLE = (joinedload(Enrolment.occupation), joinedload(Enrolment.level))
+
+
+class RosterView(PortalView):
+    """From a workbook to a complete list of workers."""
+
+    route_base = "/enrol"
+
+    @page("/plans/<int:plan_id>/import", "import", ("POST",))
+    def start(self, plan_id: int) -> Any:
+        plan = self.fetch(TrainingPlan, plan_id)
+        name, data = uploaded("workbook")
+        batch = rosters.start_import(plan, name, data, request.form.get("consent") == "1", actor=self.actor)
+        return self.to("show", batch_id=batch.id)
+
+    @page("/batches/<int:batch_id>", "show")
+    def show(self, batch_id: int) -> Any:
+        batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.plan), joinedload(ImportBatch.marked))
+        people = scope.visible(self.actor, Enrolment).where(Enrolment.batch_id == batch.id)
+        lacking = people.where(Enrolment.portrait_id.is_(None) | Enrolment.id_front_id.is_(None))
+        rows = listing(people, order=(Enrolment.id,), options=PEOPLE, size=60,
+                       searches=(Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),),
+                       filters=(lacking_filter(),))
+        ordered = db.session.scalars(people.where(Enrolment.order_id.is_not(None)).limit(1)).first()
+        return self.page(
+            "portal/enrol/batch.html", batch=batch, plan=batch.plan, listing=rows, title=_("报名名单"), lacking=_count(lacking),
+            order_id=ordered.order_id if ordered else None, job=rosters.import_job(batch), shown_faults=rosters.SHOWN_FAULTS,
+            kinds=photos.kind_names(), uploads=uploads_of(batch))
+
+    @page("/batches/<int:batch_id>/discard", "import", ("POST",))
+    def discard(self, batch_id: int) -> Any:
+        batch = self.fetch(ImportBatch, batch_id)
+        rosters.discard(batch, actor=self.actor)
+        said(_("名单已删除。"))
+        return self.to("EnrolView.plan", plan_id=batch.plan_id)
+
+    @page("/batches/<int:batch_id>/marked.xlsx", "download")
+    def marked(self, batch_id: int) -> Any:
+        batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.marked))
+        if batch.marked is None:
+            raise NotFound("")
+        return download(files.read(batch.marked), batch.marked.name, files.XLSX)
+
+
+def _count(statement: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(statement.with_only_columns(Enrolment.id).subquery())) or 0
