@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -22,18 +23,77 @@ def person(make: Any) -> Enrolment:
     return found
 
 
+def search(client: Any, query: dict[str, str]) -> Any:
+    """As the page does it: what is typed is posted, and the answer leads to the list."""
+    return client.post("/people/", data=query, follow_redirects=True)
+
+
 @pytest.mark.parametrize("username", [ENTERPRISE, "hjp", "hangzhou", "province"])
 def test_a_person_is_found_by_name_and_by_whole_numbers(login: Any, person: Enrolment, username: str) -> None:
     client = login(username)
     for query in ({"q": person.name[1:]}, {"id_number": person.id_number}, {"id_number": person.id_number.lower()},
                   {"phone": person.phone}):
-        page = client.get("/people/", query_string=query).text
+        page = search(client, query).text
         assert f"/people/{person.id}" in page, query
         rows = page.split("<tbody>")[1]
         assert person.id_number not in rows, query
         assert person.phone not in rows, query
     for query in ({"q": "没有此人"}, {"id_number": person.id_number[:17]}, {"phone": person.phone[:10]}, {"q": "%"}):
-        assert f"/people/{person.id}" not in client.get("/people/", query_string=query).text, query
+        assert f"/people/{person.id}" not in search(client, query).text, query
+
+
+@pytest.mark.parametrize("username", [ENTERPRISE, "hjp", "hangzhou"])
+def test_a_number_stands_in_no_address_and_no_link(login: Any, person: Enrolment, username: str) -> None:
+    client = login(username)
+    for query in ({"id_number": person.id_number}, {"phone": person.phone, "q": person.name}):
+        answer = search(client, query)
+        asked = answer.request.full_path
+        links = "".join(re.findall(r'href="[^"]*"', answer.text))
+        for number in (person.id_number, person.phone):
+            assert number not in asked
+            assert number not in links
+        assert f"/people/{person.id}" in client.get(asked).text, "the address of a search can be opened again"
+    form = answer.text.split('role="search"')[0].rsplit("<form", 1)[1]
+    assert 'method="post"' in form
+
+
+def test_a_search_is_sealed_for_the_account_that_typed_it(login: Any, person: Enrolment) -> None:
+    asked = search(login("hjp"), {"id_number": person.id_number}).request.full_path
+    other = login("hangzhou").get(asked)
+    assert person.id_number not in other.text
+    changed = asked[:-3] + ("AAA" if not asked.endswith("AAA") else "BBB")
+    assert login("hjp").get(changed).status_code == 200
+
+
+def test_an_old_bookmark_with_a_number_is_led_to_the_field(login: Any, person: Enrolment) -> None:
+    client = login("hjp")
+    answer = client.get("/people/", query_string={"id_number": person.id_number})
+    assert (answer.status_code, answer.location) == (303, "/people/")
+    assert "请在下面重新输入" in client.get("/people/").text
+
+
+def test_a_sealed_search_keeps_its_pages_and_its_export(login: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make.paid(make.plan(), 60, photos=False)
+    first, *others = db.session.scalars(select(Enrolment)).all()
+    for each in others[:40]:
+        each.phone_index, each.phone = first.phone_index, first.phone
+    number, names = first.phone, {first.name, *(each.name for each in others[:40])}
+    left = others[50].name
+    db.session.commit()
+    client = login("hjp")
+    answer = search(client, {"phone": number})
+    assert "共 41 条" in answer.text
+    following = re.search(r'href="([^"]*page=2[^"]*)"', answer.text)
+    assert following is not None
+    assert number not in following[1]
+    second = client.get(following[1].replace("&amp;", "&")).text
+    assert second.split("<tbody>")[1].count("<tr>") == 16
+    exported = re.search(r'href="(/people/people.xlsx[^"]*)"', answer.text)
+    assert exported is not None
+    sheet = load_workbook(io.BytesIO(client.get(exported[1].replace("&amp;", "&")).data)).worksheets[0]
+    values = {cell.value for row in sheet.iter_rows() for cell in row}
+    assert names <= values
+    assert left not in values
 
 
 def test_an_institution_finds_by_enterprise_plan_and_exam(login: Any, make: Any) -> None:
@@ -128,7 +188,8 @@ def test_the_export_has_what_the_search_found_masked(login: Any, make: Any) -> N
     assert {first.name, second.name} <= {cell.value for cell in cells}
     assert all(cell.data_type != "f" for cell in cells)
     assert first.id_number not in {cell.value for cell in cells}
-    some = load_workbook(io.BytesIO(client.get("/people/people.xlsx", query_string={"id_number": first.id_number}).data)).worksheets[0]
+    asked = search(client, {"id_number": first.id_number}).request.query_string.decode()
+    some = load_workbook(io.BytesIO(client.get(f"/people/people.xlsx?{asked}").data)).worksheets[0]
     values = {cell.value for row in some.iter_rows() for cell in row}
     assert first.name in values
     assert second.name not in values

@@ -32,12 +32,14 @@ class Filter:
 
 @dataclass(frozen=True)
 class Search:
-    """A text field above a list: `clause` narrows by what was typed. `kind` is the type of its <input>."""
+    """A text field above a list: `clause` narrows by what was typed. `kind` is the type of its <input>. What is typed into a
+    `secret` one stands in no address: the list's page takes the search by POST (`views.sealed`)."""
 
     name: str
     label: Any
     clause: Callable[[str], Clause]
     kind: str = "search"
+    secret: bool = False
 
 
 @dataclass
@@ -58,9 +60,21 @@ class Listing:
         usual = {each.name: each.default for each in self.filters}
         return any(value != usual.get(name, "") for name, value in self.values.items())
 
+    @property
+    def secret(self) -> bool:
+        """Whether it is searched by what may stand in no address."""
+        return any(search.secret for search in self.searches)
+
+    def arguments(self) -> dict[str, Any]:
+        """The search and filters as arguments of an address; what is secret stays in the seal it came in."""
+        hidden = {search.name for search in self.searches if search.secret}
+        found = {name: value for name, value in self.values.items() if name not in hidden}
+        sealed = request.args.get("sealed", "") if hidden & set(self.values) else ""
+        return {**found, **({"sealed": sealed} if sealed else {})}
+
     def url(self, page: int) -> str:
         """This list with the same search, at another page."""
-        return f"{request.path}?{urlencode({**self.values, 'page': page})}"
+        return f"{request.path}?{urlencode({**self.arguments(), 'page': page})}"
 
 
 def narrowed(statement: Select[Any], searches: Sequence[Search], filters: Sequence[Filter],
@@ -82,10 +96,10 @@ def narrowed(statement: Select[Any], searches: Sequence[Search], filters: Sequen
 
 
 def listing(statement: Select[Any], *, order: Sequence[Any], searches: Sequence[Search] = (),
-            filters: Sequence[Filter] = (), options: Sequence[Any] = (), size: int = PAGE_SIZE) -> Listing:
-    """One page of `statement`, narrowed by the request's arguments. Three statements, whatever the size of the table,
-    besides those of `options` (eager loads)."""
-    statement, values = narrowed(statement, searches, filters, request.args)
+            filters: Sequence[Filter] = (), options: Sequence[Any] = (), size: int = PAGE_SIZE, given: Any = None) -> Listing:
+    """One page of `statement`, narrowed by the request's arguments, or by those `given`. Three statements, whatever the size of the
+    table, besides those of `options` (eager loads)."""
+    statement, values = narrowed(statement, searches, filters, request.args if given is None else given)
     entity = statement.column_descriptions[0]["entity"]
     primary = next(iter(entity.__table__.primary_key))
     wanted = request.args.get("page", "1")

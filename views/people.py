@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import request
+from flask import redirect, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import Select, select
@@ -18,7 +18,8 @@ from app.operations.plan_checks import SESSIONS
 from app.operations.progress import states_of
 from models import Certificate, Enrolment, Enterprise, ExamPlan, Sitting, TrainingPlan
 from models.plans import PlanDay
-from views.base import PortalView, download, page
+from views import sealed
+from views.base import PortalView, download, page, said
 from views.listing import Search, like, listing, narrowed
 from views.scores import RESULTS
 
@@ -34,8 +35,8 @@ class PeopleView(PortalView):
 
     def _searches(self) -> Sequence[Search]:
         searches = [Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),
-                    Search("id_number", _l("身份证号（完整）"), people.by_id_number),
-                    Search("phone", _l("手机号（完整）"), people.by_phone)]
+                    Search("id_number", _l("身份证号（完整）"), people.by_id_number, secret=True),
+                    Search("phone", _l("手机号（完整）"), people.by_phone, secret=True)]
         if not self.actor.is_enterprise:
             searches += [
                 Search("enterprise", _l("企业名称"), lambda text: Enrolment.enterprise_id.in_(
@@ -45,15 +46,22 @@ class PeopleView(PortalView):
                 Search("exam", _l("考核计划名称"), lambda text: people.by_exam(like(ExamPlan.name, text)))]
         return searches
 
-    @page("/", "list")
+    @page("/", "list", ("GET", "POST"))
     def list(self) -> Any:
-        rows = listing(self._statement(), order=(Enrolment.id.desc(),), searches=self._searches(), options=people.IN_FULL)
-        return self.page("portal/people/list.html", listing=rows, title=_("报名人员查询"), states=states_of(rows.rows),
-                         query=request.query_string.decode())
+        searches = self._searches()
+        if request.method == "POST":
+            return redirect(sealed.address(searches), 303)
+        if sealed.bare(searches):
+            said(_("身份证号和手机号不能放在网址里，请在下面重新输入。"), "info")
+            return self.to("list")
+        rows = listing(self._statement(), order=(Enrolment.id.desc(),), searches=searches, options=people.IN_FULL,
+                       given=sealed.given(searches))
+        return self.page("portal/people/list.html", listing=rows, title=_("报名人员查询"), states=states_of(rows.rows))
 
     @page("/people.xlsx", "download")
     def export(self) -> Any:
-        statement, values = narrowed(self._statement(), self._searches(), (), request.args)
+        searches = self._searches()
+        statement, values = narrowed(self._statement(), searches, (), sealed.given(searches))
         return download(people.export(statement, tuple(values), actor=self.actor), "报名人员.xlsx", files.XLSX)
 
     @page("/<int:enrolment_id>", "show")
