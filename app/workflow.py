@@ -240,7 +240,9 @@ Moves = Mapping[str, tuple[str, ...]]
 
 IMPORT_MOVES: Moves = {"waiting": ("clean", "faulty"), "clean": ("discarded",), "faulty": ("discarded",)}
 PHOTO_MOVES: Moves = {"waiting": ("done", "failed")}
-ENROLMENT_MOVES: Moves = {"draft": ("held", "discarded"), "held": ("enrolled", "draft"), "enrolled": ("draft",)}
+ENROLMENT_MOVES: Moves = {"draft": ("held", "discarded"), "held": ("enrolled", "draft"), "enrolled": ("draft", "withdrawn", "discarded")}
+# What an institution asks of its authority, and an enterprise of the institution.
+REQUEST_MOVES: Moves = {"asked": ("granted", "refused", "taken_back")}
 ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled"), "expired": ("paid",), "cancelled": ("paid",)}
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),
                         "refunding": ("refunded",)}

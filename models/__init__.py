@@ -3,6 +3,7 @@
 from models.accounts import Account, CalendarFeed, PhoneCode, RoleRegion
 from models.audit import AuditEvent, AuditSeal
 from models.certificates import Certificate, CertificateCounter
+from models.changes import PlanChange, Withdrawal
 from models.dictionaries import Education, Occupation, OccupationLevel, Parameter, Region, Remark, SkillLevel, Title
 from models.drafts import RegistrationDraft, SpentCaptcha
 from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
@@ -23,8 +24,8 @@ __all__ = [
     "Account", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate", "CertificateCounter",
     "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "ImportBatch",
     "Institution", "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText",
-    "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanDay",
+    "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay",
     "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
     "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
-    "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan",
+    "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "Withdrawal",
 ]

@@ -26,6 +26,8 @@ class TrainingPlan(Reviewed, Model):
         CheckConstraint("fee_fen >= 0", name="training_plan_fee"),
         CheckConstraint("enrolment_form IN ('designated','open')", name="training_plan_form"),
         CheckConstraint("attendance_confirmed_at IS NULL OR class_opened_at IS NOT NULL", name="training_plan_class_order"),
+        CheckConstraint("cancelled_at IS NULL OR (review_state = 'approved' AND class_opened_at IS NULL)",
+                        name="training_plan_cancelled"),
     )
     review_kind = "training_plan"
 
@@ -41,6 +43,8 @@ class TrainingPlan(Reviewed, Model):
     enrolment_form: Mapped[str] = mapped_column(String(10), default="open")
     class_opened_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attendance_confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # An approved plan that was called off before its class opened; `PlanChange` says why.
+    cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # Raised by every save, so that of two people who edit it at once the later is told.
     version: Mapped[int] = mapped_column(default=0)
@@ -58,8 +62,8 @@ class TrainingPlan(Reviewed, Model):
 
     @property
     def enrolment_ended(self) -> bool:
-        """The window is over, or the class has opened, which ends it (C19)."""
-        return self.class_opened_at is not None or clock.now() >= self.enrolment_closes_at
+        """The window is over, or the class has opened (C19) or was cancelled, which ends it."""
+        return self.class_opened_at is not None or self.cancelled_at is not None or clock.now() >= self.enrolment_closes_at
 
     @property
     def enrolling(self) -> bool:

@@ -47,20 +47,25 @@ class ImportBatch(Model):
 
 
 class Enrolment(Model):
-    """One person in one plan: a draft until ordered (held) and paid (enrolled).
+    """One person in one plan: a draft until ordered (held) and paid (enrolled), or carried over from an earlier class.
 
-    The institution and the authority are those of the plan, copied here so that every list is one indexed read.
+    The institution and the authority are those of the plan, copied here so that every list is one indexed read. Who was
+    carried over (C4) came by no list and no order of this plan: `carried_from` is the absence, whose order has the money. An absence
+    that was carried over has `carried_at`, and is not carried over again. Of who withdrew, `Withdrawal` says why.
     """
 
     __tablename__ = "enrolment"
     __table_args__ = (
         UniqueConstraint("batch_id", "id_number_index", name="enrolment_once_in_batch"),
-        CheckConstraint("state IN ('draft','held','enrolled','discarded')", name="enrolment_state"),
-        CheckConstraint("state NOT IN ('held','enrolled') OR order_id IS NOT NULL", name="enrolment_order_evidence"),
+        CheckConstraint("state IN ('draft','held','enrolled','withdrawn','discarded')", name="enrolment_state"),
+        CheckConstraint("state NOT IN ('held','enrolled','withdrawn') OR order_id IS NOT NULL OR carried_from_id IS NOT NULL",
+                        name="enrolment_order_evidence"),
+        CheckConstraint("batch_id IS NOT NULL OR carried_from_id IS NOT NULL", name="enrolment_origin"),
+        CheckConstraint("carried_at IS NULL OR attendance = 'absent'", name="enrolment_carried_absence"),
         CheckConstraint("attendance IS NULL OR attendance IN ('full','absent')", name="enrolment_attendance"),
     )
     id: Mapped[Id]
-    batch_id: Mapped[int] = mapped_column(ForeignKey("import_batch.id"), index=True)
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("import_batch.id"), index=True)
     plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id"), index=True)
     enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
     institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
@@ -82,9 +87,12 @@ class Enrolment(Model):
     portrait_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
     id_front_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
     attendance: Mapped[str | None] = mapped_column(String(10))
+    carried_from_id: Mapped[int | None] = mapped_column(ForeignKey("enrolment.id", name="enrolment_carried_from"))
+    carried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    batch: Mapped[ImportBatch] = relationship(back_populates="enrolments")
+    batch: Mapped[ImportBatch | None] = relationship(back_populates="enrolments")
+    carried_from: Mapped[Enrolment | None] = relationship(remote_side="Enrolment.id")
     plan: Mapped[TrainingPlan] = relationship()
     enterprise: Mapped[Enterprise] = relationship()
     institution: Mapped[Institution] = relationship()
@@ -116,6 +124,9 @@ class Enrolment(Model):
 _LIVE_ONLY = Enrolment.state.in_(LIVE)
 Index("enrolment_live_once", Enrolment.plan_id, Enrolment.id_number_index, unique=True,
       sqlite_where=_LIVE_ONLY, postgresql_where=_LIVE_ONLY)
+# C4: an absence is carried over once; who was carried over by mistake is discarded and does not count.
+_CARRIED = Enrolment.state != "discarded"
+Index("enrolment_carried_once", Enrolment.carried_from_id, unique=True, sqlite_where=_CARRIED, postgresql_where=_CARRIED)
 
 
 class PhotoUpload(Model):
