@@ -46,12 +46,12 @@ def iso(value: datetime) -> str:
 
 
 def review_label(state: str) -> Any:
-    """The word for a review state (C8, C9)."""
-    return REVIEW_LABELS[state]
+    """The word for a review state (C8, C9), or of an approved plan that was called off."""
+    return _("已取消") if state == "cancelled" else REVIEW_LABELS[state]
 
 
 def review_tone(state: str) -> str:
-    return REVIEW_TONES[state]
+    return "bad" if state == "cancelled" else REVIEW_TONES[state]
 
 
 def step_label(name: str) -> Any:
@@ -61,6 +61,8 @@ def step_label(name: str) -> Any:
 def window_words(plan: TrainingPlan) -> tuple[str, str]:
     """Where the enrolment window of an approved plan stands at this second, with its tone: 3 天后开放, 今天 17:00 截止, 已截止.
     It opens and closes by the clock alone (J4); the words follow `enrolling` and `enrolment_ended`."""
+    if plan.cancelled_at is not None:
+        return _("计划已取消"), "bad"
     if plan.enrolment_ended:
         return _("已截止"), "neutral"
     if not plan.enrolling:

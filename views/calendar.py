@@ -188,8 +188,8 @@ class CalendarFeedView(PortalView):
 
 def _happening(entry: Entry, reader: Actor) -> ics.Happening:
     host = current_app.extensions["settings"].public_url.split("//")[-1].split("/")[0].split(":")[0]
-    certain = entry.state == "approved"
-    name = entry.title if certain else _("%(name)s（%(state)s）", name=entry.title, state=review_label(entry.state))
+    status = {"approved": "CONFIRMED", "cancelled": "CANCELLED"}.get(entry.state, "TENTATIVE")
+    name = entry.title if entry.state == "approved" else _("%(name)s（%(state)s）", name=entry.title, state=review_label(entry.state))
     told = [(_("培训机构"), entry.institution), (_("培训计划"), entry.plan_name)]
     starts, ends = entry.starts_at, entry.ends_at
     if entry.kind == "class":
@@ -202,7 +202,7 @@ def _happening(entry: Entry, reader: Actor) -> ics.Happening:
     else:
         summary = _("考核：%(name)s", name=name)
     return ics.Happening(
-        uid=f"{entry.kind}-{entry.id}@{host}", day=entry.day, summary=summary, place=entry.place, certain=certain,
+        uid=f"{entry.kind}-{entry.id}@{host}", day=entry.day, summary=summary, place=entry.place, status=status,
         description="\n".join(f"{label}：{value}" for label, value in told), url=_address(entry, reader, full=True),
         category=_("培训") if entry.kind == "class" else _("考核"), revision=entry.revision, changed_at=entry.changed_at,
         starts_at=starts.astimezone(clock.SHANGHAI) if starts else None, ends_at=ends.astimezone(clock.SHANGHAI) if ends else None)

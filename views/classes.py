@@ -25,12 +25,15 @@ PEOPLE = (joinedload(Enrolment.occupation), joinedload(Enrolment.level), joinedl
 def _stage_filter() -> Filter:
     """Where a class stands."""
     def clause(value: str) -> Any:
-        over = or_(TrainingPlan.class_opened_at.is_not(None), TrainingPlan.enrolment_closes_at <= clock.now())
+        cancelled = TrainingPlan.cancelled_at.is_not(None)
+        over = or_(TrainingPlan.class_opened_at.is_not(None), cancelled, TrainingPlan.enrolment_closes_at <= clock.now())
         opened = TrainingPlan.class_opened_at.is_not(None)
         confirmed = TrainingPlan.attendance_confirmed_at.is_not(None)
-        return {"enrolling": ~over, "ready": and_(over, ~opened), "training": and_(opened, ~confirmed), "done": confirmed}[value]
+        return {"enrolling": ~over, "ready": and_(over, ~opened, ~cancelled), "training": and_(opened, ~confirmed), "done": confirmed,
+                "cancelled": cancelled}[value]
 
-    choices = (("enrolling", _l("报名中")), ("ready", _l("待开班")), ("training", _l("培训中")), ("done", _l("考勤已确认")))
+    choices = (("enrolling", _l("报名中")), ("ready", _l("待开班")), ("training", _l("培训中")), ("done", _l("考勤已确认")),
+               ("cancelled", _l("已取消")))
     return Filter("stage", _l("阶段"), choices, clause)
 
 

@@ -24,7 +24,7 @@ def _window_filter() -> Filter:
     """What may be enrolled in now, or soon."""
     def clause(value: str) -> Any:
         at = clock.now()
-        not_over = and_(TrainingPlan.class_opened_at.is_(None), TrainingPlan.enrolment_closes_at > at)
+        not_over = and_(TrainingPlan.class_opened_at.is_(None), TrainingPlan.cancelled_at.is_(None), TrainingPlan.enrolment_closes_at > at)
         started = TrainingPlan.enrolment_opens_at <= at
         return {"open": and_(not_over, started), "soon": and_(not_over, ~started), "over": ~not_over}[value]
 

@@ -40,17 +40,20 @@ def _stage_filter() -> Filter:
     """The stages an institution thinks in."""
     def clause(value: str) -> Any:
         approved, at = TrainingPlan.review_state == "approved", clock.now()
+        cancelled = TrainingPlan.cancelled_at.is_not(None)
         over = or_(TrainingPlan.class_opened_at.is_not(None), TrainingPlan.enrolment_closes_at <= at)
         stages = {
-            "enrolling": and_(approved, ~over, TrainingPlan.enrolment_opens_at <= at),
-            "soon": and_(approved, ~over, TrainingPlan.enrolment_opens_at > at),
-            "class": and_(approved, over, TrainingPlan.attendance_confirmed_at.is_(None)),
+            "enrolling": and_(approved, ~over, ~cancelled, TrainingPlan.enrolment_opens_at <= at),
+            "soon": and_(approved, ~over, ~cancelled, TrainingPlan.enrolment_opens_at > at),
+            "class": and_(approved, over, ~cancelled, TrainingPlan.attendance_confirmed_at.is_(None)),
             "exam": and_(approved, TrainingPlan.attendance_confirmed_at.is_not(None)),
+            "cancelled": cancelled,
         }
         return stages.get(value, TrainingPlan.review_state == value)
 
     choices = [*((state, label) for state, label in REVIEW_LABELS.items() if state != "approved"),
-               ("soon", _l("等待报名")), ("enrolling", _l("报名中")), ("class", _l("待开班或考勤")), ("exam", _l("考核阶段"))]
+               ("soon", _l("等待报名")), ("enrolling", _l("报名中")), ("class", _l("待开班或考勤")), ("exam", _l("考核阶段")),
+               ("cancelled", _l("已取消"))]
     return Filter("stage", _l("阶段"), choices, clause)
 
 

@@ -37,7 +37,7 @@ def standing_of(plan: TrainingPlan) -> Standing:
     steps = []
     for index, label in enumerate(labels):
         state = "done" if index < reached else "current" if index == reached else "todo"
-        if index == 3 and plan.review_state == "rejected":
+        if index == (4 if plan.cancelled_at else 3) and (plan.cancelled_at or plan.review_state == "rejected"):
             state = "stopped"
         steps.append((label, state, _note(plan, index)))
     act, who = _next(plan, exams, reports, certificates)
@@ -45,7 +45,9 @@ def standing_of(plan: TrainingPlan) -> Standing:
 
 
 def _note(plan: TrainingPlan, index: int) -> str:
-    """A word under a step: when the enrolment is, how many seats are left."""
+    """A word under a step: when the enrolment is, how many seats are left; that the plan was cancelled."""
+    if index == 4 and plan.cancelled_at is not None:
+        return _("已取消")
     if index == 4 and plan.review_state == "approved" and not plan.enrolment_ended:
         if clock.now() < plan.enrolment_opens_at:
             return window_words(plan)[0]
@@ -64,7 +66,7 @@ def _reached(plan: TrainingPlan, reports: list[ScoreReport], certificates: int) 
         return 7
     if plan.attendance_confirmed_at:
         return 6
-    return 5 if plan.enrolment_ended else 4
+    return 5 if plan.enrolment_ended and plan.cancelled_at is None else 4
 
 
 def _next(plan: TrainingPlan, exams: list[ExamPlan], reports: list[ScoreReport], certificates: int) -> tuple[str, str]:
@@ -77,6 +79,8 @@ def _next(plan: TrainingPlan, exams: list[ExamPlan], reports: list[ScoreReport],
     }
     if plan.review_state in reviewing:
         return reviewing[plan.review_state]
+    if plan.cancelled_at is not None:
+        return _("计划已取消，已支付的款项原路退回"), ""
     if not plan.enrolment_ended:
         return (_("企业报名中；报名结束或满员后开班"), "enterprise") if plan.enrolling else (_("等待报名开始"), "")
     if plan.class_opened_at is None:

@@ -20,7 +20,8 @@ REFRESH = timedelta(hours=4)
 
 @dataclass(frozen=True)
 class Happening:
-    """One event. `uid` never changes for the same thing, `revision` only rises. Without moments it is the whole `day`;
+    """One event. `uid` never changes for the same thing, `revision` only rises; `status` is CONFIRMED, TENTATIVE or
+    CANCELLED. Without moments it is the whole `day`;
     moments are aware, in Shanghai."""
 
     uid: str
@@ -30,7 +31,7 @@ class Happening:
     place: str
     url: str
     category: str
-    certain: bool
+    status: str
     revision: int
     changed_at: datetime
     starts_at: datetime | None = None
@@ -79,7 +80,7 @@ def _event(happening: Happening) -> Event:
         ("uid", happening.uid), ("dtstamp", changed), ("last-modified", changed), ("sequence", happening.revision),
         ("dtstart", begins), ("dtend", ends), ("summary", happening.summary), ("description", happening.description),
         ("location", happening.place), ("url", happening.url), ("categories", [happening.category]),
-        ("status", "CONFIRMED" if happening.certain else "TENTATIVE"),
+        ("status", happening.status),
     ):
         event.add(key, value)
     return event

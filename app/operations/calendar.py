@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, and_, case, func, literal, select, true, union_all
+from sqlalchemy import ColumnElement, Date, and_, case, func, literal, or_, select, true, union_all
 
 from app import clock, scope
 from app.actors import Actor
@@ -110,8 +110,10 @@ def _plans(narrowing: Narrowing, actor: Actor) -> ColumnElement[bool]:
     wanted = _narrowed(TrainingPlan, narrowing, actor)
     if not actor.is_enterprise:
         return wanted
-    theirs = scope.visible(actor, Enrolment).where(Enrolment.state == "enrolled").with_only_columns(Enrolment.plan_id)
-    return and_(wanted, TrainingPlan.id.in_(theirs))
+    theirs = scope.visible(actor, Enrolment).with_only_columns(Enrolment.plan_id)
+    enrolled = TrainingPlan.id.in_(theirs.where(Enrolment.state == "enrolled"))
+    called_off = and_(TrainingPlan.cancelled_at.is_not(None), TrainingPlan.id.in_(theirs.where(Enrolment.state == "withdrawn")))
+    return and_(wanted, or_(enrolled, called_off))
 
 
 def agenda(first: date, last: date, narrowing: Narrowing, *, most: int, actor: Actor) -> list[Day]:
@@ -179,11 +181,21 @@ def _nearest(statement: Any, column: Any, key: Any, first: Any, today: Any, last
     return db.session.execute(statement.where(column.between(first, last)).order_by(*order).limit(FEED_MOST + 1)).all()
 
 
+def _class_state() -> Any:
+    """The review's state, or ``cancelled``."""
+    return case((TrainingPlan.cancelled_at.is_not(None), "cancelled"), else_=TrainingPlan.review_state)
+
+
+def _class_revision() -> Any:
+    return TrainingPlan.review_version + case((TrainingPlan.cancelled_at.is_not(None), 1), else_=0)
+
+
 def _classes() -> Any:
     """What a calendar says of a class."""
     return (select(PlanDay.id, PlanDay.session, PlanDay.topic, TrainingPlan.id.label("subject_id"), TrainingPlan.name,
-                   TrainingPlan.place, TrainingPlan.review_state, TrainingPlan.review_version, TrainingPlan.created_at,
-                   TrainingPlan.submitted_at, TrainingPlan.decided_at, Institution.name.label("institution"),
+                   TrainingPlan.place, _class_state().label("review_state"), _class_revision().label("review_version"),
+                   TrainingPlan.created_at,
+                   TrainingPlan.submitted_at, TrainingPlan.decided_at, TrainingPlan.cancelled_at, Institution.name.label("institution"),
                    Teacher.name.label("teacher"))
             .join(TrainingPlan, PlanDay.plan_id == TrainingPlan.id).join(Institution, TrainingPlan.institution_id == Institution.id)
             .join(Teacher, PlanDay.teacher_id == Teacher.id))
@@ -198,8 +210,9 @@ def _exams() -> Any:
 
 
 def _changed_at(row: Any) -> datetime:
-    """The last step of its review: nothing of an approved plan changes after it."""
-    return max(moment for moment in (row.created_at, row.submitted_at, row.decided_at) if moment is not None)
+    """The last step of its review, or that it was cancelled."""
+    moments = (row.created_at, row.submitted_at, row.decided_at, getattr(row, "cancelled_at", None))
+    return max(moment for moment in moments if moment is not None)
 
 
 def _class_entry(row: Any) -> Entry:

@@ -72,6 +72,8 @@ def obstacle_to_opening(plan: TrainingPlan) -> str:
     """Why the class cannot be opened now, as a sentence; empty when it can."""
     if plan.review_state != "approved":
         return _("培训计划尚未审核通过，不能开班。")
+    if plan.cancelled_at is not None:
+        return _("该计划已于 %(at)s 取消，不能开班。", at=presentation.moment(plan.cancelled_at))
     if plan.class_opened_at is not None:
         return _("该计划已于 %(at)s 开班。", at=presentation.moment(plan.class_opened_at))
     if clock.now() < plan.enrolment_opens_at:

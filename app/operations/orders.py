@@ -75,6 +75,8 @@ def _check_plan(plan: TrainingPlan, actor: Actor) -> None:
                              .with_only_columns(TrainingPlan.id))
     if seen is None:
         raise Conflict(_("培训计划“%(name)s”不对贵单位开放报名。", name=plan.name))
+    if plan.cancelled_at is not None:
+        raise Conflict(_("培训计划“%(name)s”已取消，不能报名。", name=plan.name))
     if plan.enrolment_ended:
         raise Conflict(_("培训计划“%(name)s”的报名已结束，不能再生成订单。", name=plan.name))
     if not plan.enrolling:

@@ -175,6 +175,8 @@ def _seat_again(payment: Payment, order: Order, plan: TrainingPlan) -> End:
     Money paid in time is honoured until attendance is confirmed, money paid late only until the class opens.
     """
     in_time = payment.paid_at <= order.expires_at
+    if plan.cancelled_at is not None:
+        return End("refunding", _("培训计划已取消，款项将原路退回。"))
     if plan.attendance_confirmed_at is not None or (plan.class_opened_at is not None and not in_time):
         return End("refunding", _("付款到账时培训班已开班，款项将原路退回。"))
     if len(seats.drafts_of(order.batch_id)) != order.people or seats.already_live(order.batch_id, order.plan_id):

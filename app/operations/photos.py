@@ -167,7 +167,10 @@ def _attach(batch: ImportBatch, kind: str, person: int, data: bytes) -> bool:
 
 def upload_one(enrolment: Enrolment, kind: str, data: bytes, *, actor: Actor) -> None:
     """One picture of one person, whatever the file is called. Raises `Invalid` or `Conflict`."""
-    _check_batch(enrolment.batch)
+    batch = enrolment.batch
+    if batch is None:
+        raise Conflict(_("%(name)s由缺勤转入，照片沿用原报名，不能更换。", name=enrolment.name))
+    _check_batch(batch)
     if kind not in SIZES:
         raise Invalid(_("请选择寸照或身份证正面照。"))
     try:
@@ -176,7 +179,7 @@ def upload_one(enrolment: Enrolment, kind: str, data: bytes, *, actor: Actor) ->
         raise Invalid(_("%(name)s的%(kind)s：%(reason)s", name=enrolment.name, kind=kind_names()[kind],
                         reason=picture_reason(fault))) from None
     with transaction():
-        if not _attach(enrolment.batch, kind, enrolment.id, picture):
+        if not _attach(batch, kind, enrolment.id, picture):
             raise Conflict(_("%(name)s已生成订单，照片不能再更换。", name=enrolment.name))
         audit.record(actor, "upload_photo", enrolment, {"kind": kind})
 

@@ -169,7 +169,7 @@ class Clash:
 
 def clashes(days: Sequence[tuple[date, str, int, int | None]], institution_id: int, plan_id: int | None) -> list[Clash]:
     """Which of these (day, session, teacher id, room id) are booked at the same hour by another plan of the institution. A rejected
-    plan books nobody; `settled` says that the other plan was submitted, and so will not make way by itself. One statement."""
+    or cancelled plan books nobody; `settled` says that the other plan was submitted, and so will not make way by itself. One statement."""
     teachers = {(day, teacher_id) for day, _session, teacher_id, _room in days if teacher_id}
     rooms = {(day, room_id) for day, _session, _teacher, room_id in days if room_id}
     if not teachers and not rooms:
@@ -177,6 +177,7 @@ def clashes(days: Sequence[tuple[date, str, int, int | None]], institution_id: i
     booked = db.session.scalars(
         select(PlanDay).join(TrainingPlan, PlanDay.plan_id == TrainingPlan.id)
         .where(TrainingPlan.institution_id == institution_id, TrainingPlan.review_state != "rejected",
+               TrainingPlan.cancelled_at.is_(None),
                TrainingPlan.id != (plan_id or 0), or_(tuple_(PlanDay.day, PlanDay.teacher_id).in_(sorted(teachers)),
                                                       tuple_(PlanDay.day, PlanDay.room_id).in_(sorted(rooms))))
         .options(joinedload(PlanDay.teacher), joinedload(PlanDay.room), joinedload(PlanDay.plan)).order_by(PlanDay.id)).all()

@@ -45,6 +45,8 @@ def check_may_enrol(plan: TrainingPlan, *, actor: Actor) -> None:
     enterprise = db.session.get(Enterprise, actor.enterprise_id) if actor.enterprise_id else None
     if enterprise is None or not enterprise.may_enrol:
         raise Forbidden(_("贵单位的注册信息尚未通过主管部门审核，暂不能报名。请在“企业”页查看审核状态。"))
+    if plan.cancelled_at is not None:
+        raise Conflict(_("培训计划“%(name)s”已取消，不能报名。", name=plan.name))
     if not plan.enrolling:
         raise Conflict(_("培训计划“%(name)s”不在报名时间内，不能报名。", name=plan.name))
 
@@ -94,7 +96,8 @@ def _live_elsewhere(batch: ImportBatch, people: list[PersonRow]) -> list[RowFaul
     live = db.session.execute(
         select(Enrolment.id_number_index, Enrolment.plan_id, Enrolment.occupation_id, Enrolment.level_id, TrainingPlan.name)
         .join(TrainingPlan, Enrolment.plan_id == TrainingPlan.id)
-        .where(Enrolment.state.in_(("held", "enrolled")), TrainingPlan.attendance_confirmed_at.is_(None)))
+        .where(Enrolment.state.in_(("held", "enrolled")), TrainingPlan.attendance_confirmed_at.is_(None),
+               TrainingPlan.cancelled_at.is_(None)))
     faults = []
     for index, plan_id, occupation_id, level_id, plan_name in live:
         person = rows.get(bytes(index))

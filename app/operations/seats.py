@@ -30,10 +30,11 @@ def take(plan_id: int, people: int, *, enrolling: bool = True) -> bool:
     """Take that many seats at once, or none: True when they were there.
 
     With `enrolling` the plan must also be approved, within its enrolment window and not opened as a class (E11); without
-    it only the seats count, for a payment that comes after its order ended (C6).
+    it only the seats count, for a payment that comes after its order ended (C6). A cancelled plan has none.
     """
     at = clock.now()
-    wanted = [TrainingPlan.id == plan_id, TrainingPlan.seats_taken + people <= TrainingPlan.seats]
+    wanted = [TrainingPlan.id == plan_id, TrainingPlan.seats_taken + people <= TrainingPlan.seats,
+              TrainingPlan.cancelled_at.is_(None)]
     if enrolling:
         wanted += [TrainingPlan.review_state == "approved", TrainingPlan.class_opened_at.is_(None),
                    TrainingPlan.enrolment_opens_at <= at, TrainingPlan.enrolment_closes_at > at]
@@ -92,7 +93,7 @@ def already_live(batch_id: int, plan_id: int) -> list[Enrolment]:
     other, plan = aliased(Enrolment), aliased(TrainingPlan)
     here = other.plan_id == plan_id
     elsewhere = and_(other.occupation_id == Enrolment.occupation_id, other.level_id == Enrolment.level_id,
-                     plan.attendance_confirmed_at.is_(None))
+                     plan.attendance_confirmed_at.is_(None), plan.cancelled_at.is_(None))
     live = exists(select(other.id).join(plan, other.plan_id == plan.id).where(
         other.id_number_index == Enrolment.id_number_index, other.state.in_(LIVE), here | elsewhere))
     return list(db.session.scalars(select(Enrolment).where(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import exists, func, select
+from sqlalchemy import and_, exists, func, select
 
 from app import clock, scope
 from app.actors import Actor
@@ -51,7 +51,7 @@ def _for_authority(actor: Actor) -> list[Task]:
 
 def _for_institution(actor: Actor) -> list[Task]:
     over = TrainingPlan.enrolment_closes_at <= clock.now()
-    approved = TrainingPlan.review_state == "approved"
+    approved = and_(TrainingPlan.review_state == "approved", TrainingPlan.cancelled_at.is_(None))
     return [
         Task("PlanView.list", {"stage": "rejected"}, _count(actor, TrainingPlan, TrainingPlan.review_state == "rejected"),
              _("未通过的培训计划")),
@@ -71,7 +71,8 @@ def _for_institution(actor: Actor) -> list[Task]:
 
 def _for_enterprise(actor: Actor) -> list[Task]:
     at = clock.now()
-    open_now = (TrainingPlan.class_opened_at.is_(None), TrainingPlan.enrolment_opens_at <= at, TrainingPlan.enrolment_closes_at > at,
+    open_now = (TrainingPlan.class_opened_at.is_(None), TrainingPlan.cancelled_at.is_(None), TrainingPlan.enrolment_opens_at <= at,
+                TrainingPlan.enrolment_closes_at > at,
                 TrainingPlan.seats_taken < TrainingPlan.seats)
     ordered = exists().where(Enrolment.batch_id == ImportBatch.id, Enrolment.order_id.is_not(None))
     return [
