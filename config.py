@@ -26,7 +26,7 @@ SECOND_FACTOR = ("offered", "required")
 NO_TEMPLATES = "none"
 DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
     "submit", "reopen", "change", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
-    "certificates_issued"), 1))
+    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 

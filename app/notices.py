@@ -45,6 +45,11 @@ NOTICES: dict[str, Line] = {
     "refunded": Line(("enterprise",), _l("退款完成"), _l("%(what)s的付款 %(remark)s 已原路退回。"), "warn"),
     "invoice_issued": Line(("enterprise",), _l("发票已开具"), _l("%(what)s的发票已开具，可以下载。"), "ok"),
     "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
+    "seats_offered": Line(("enterprise",), _l("候补到名额"),
+                          _l("%(what)s有名额为贵单位保留，请在 %(remark)s 前生成订单，逾期让给下一家。"), "ok"),
+    "offer_lapsed": Line(("enterprise",), _l("候补名额逾期"),
+                         _l("%(what)s为贵单位保留的名额逾期未用，已让给下一家。如仍需要，请重新候补。"), "warn"),
+    "waitlist_closed": Line(("enterprise",), _l("候补结束"), _l("%(what)s的报名已结束，候补随之结束。"), "neutral"),
 }
 
 
@@ -71,8 +76,9 @@ THINGS: dict[str, Thing] = {
         {"authority": ("InstitutionView.list", _ALL)}),
     "training_plan": Thing(
         _l("培训计划“%(name)s”"), _l("%(n)s 个培训计划"),
-        {"authority": ("PlanReviewView.show", "subject_id", "id"), "institution": ("PlanView.show", "plan_id", "id")},
-        {"authority": ("PlanReviewView.list", _ALL), "institution": ("PlanView.list", {})}),
+        {"authority": ("PlanReviewView.show", "subject_id", "id"), "institution": ("PlanView.show", "plan_id", "id"),
+         "enterprise": ("EnrolView.plan", "plan_id", "id")},
+        {"authority": ("PlanReviewView.list", _ALL), "institution": ("PlanView.list", {}), "enterprise": ("EnrolView.list", {})}),
     "exam_plan": Thing(
         _l("考核计划“%(name)s”"), _l("%(n)s 个考核计划"),
         {"authority": ("ExamReviewView.show", "subject_id", "id"), "institution": ("ExamView.show", "exam_id", "id")},

@@ -14,6 +14,7 @@ from models import Parameter
 DEFAULTS: dict[str, tuple[str, Any]] = {
     "order_minutes": ("60", _l("订单支付时限（分钟）")),
     "release_minutes": ("2", _l("到期后释放名额前的等待（分钟），用于向支付平台核实")),
+    "offer_minutes": ("120", _l("候补名额保留时间（分钟），夜间从次日 8:00 起算")),
     "room_size": ("30", _l("每个考场人数上限")),
     "resit": ("1", _l("缺考、不合格人员可参加同一培训计划的下一次考核（1 允许，0 不允许）")),
     "pass_theory": ("60", _l("理论成绩合格分")),
@@ -27,7 +28,8 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
 
 # The least and the most each number may be.
 LIMITS: dict[str, tuple[int, int]] = {
-    "order_minutes": (5, 1440), "release_minutes": (0, 60), "room_size": (1, 200), "resit": (0, 1), "pass_theory": (0, 100),
+    "order_minutes": (5, 1440), "release_minutes": (0, 60), "offer_minutes": (10, 2880), "room_size": (1, 200), "resit": (0, 1),
+    "pass_theory": (0, 100),
     "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "review_days": (1, 90),
     "two_person_review": (0, 1),
 }

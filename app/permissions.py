@@ -59,6 +59,8 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "EnrolView": {ENTERPRISE: ("list", "show", "download")},
     "RosterView": {ENTERPRISE: ("show", "import", "download")},
     "PhotoView": {ENTERPRISE: ("edit",)},
+    # 候补 for a full plan
+    "WaitlistView": {ENTERPRISE: ("edit",)},
     # 已报名列表 with admission tickets
     "EnrolledView": {ENTERPRISE: ("list", "download")},
     # 订单

@@ -47,6 +47,7 @@ from models import (
     Teacher,
     Title,
     TrainingPlan,
+    WaitlistEntry,
 )
 
 Clause = ColumnElement[bool]
@@ -141,6 +142,13 @@ def _order(actor: Actor) -> Clause:
     if actor.is_institution:
         return Order.institution_id == actor.institution_id
     return Order.plan_id.in_(select(TrainingPlan.id).where(_by_authority(TrainingPlan, actor)))
+
+
+def _waitlist_entry(actor: Actor) -> Clause:
+    """Who waits is the enterprise's own matter, and of the institution whose plan is waited for."""
+    if actor.is_enterprise:
+        return WaitlistEntry.enterprise_id == actor.enterprise_id
+    return WaitlistEntry.institution_id == actor.institution_id if actor.is_institution else false()
 
 
 def _payment(actor: Actor) -> Clause:
@@ -242,7 +250,8 @@ def _nobody(_actor: Actor) -> Clause:
 
 RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
-    ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order, Payment: _payment, Invoice: _invoice,
+    ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order,
+    WaitlistEntry: _waitlist_entry, Payment: _payment, Invoice: _invoice,
     ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
     StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,

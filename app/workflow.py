@@ -244,6 +244,8 @@ ENROLMENT_MOVES: Moves = {"draft": ("held", "discarded"), "held": ("enrolled", "
 # What an institution asks of its authority, and an enterprise of the institution.
 REQUEST_MOVES: Moves = {"asked": ("granted", "refused", "taken_back")}
 ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled"), "expired": ("paid",), "cancelled": ("paid",)}
+# An offer ends in an order, by hand or by its time; where it was for fewer than wanted, the place is kept for the rest.
+WAITLIST_MOVES: Moves = {"waiting": ("offered", "declined", "closed"), "offered": ("waiting", "accepted", "declined", "lapsed", "closed")}
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),
                         "refunding": ("refunded",)}
 INVOICE_MOVES: Moves = {"waiting": ("requested", "failed"), "requested": ("issued", "failed"), "failed": ("waiting",)}

@@ -19,6 +19,7 @@ from models.readings import LicenceReading
 from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
 from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
+from models.waitlist import WaitlistEntry
 
 __all__ = [
     "Account", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate", "CertificateCounter",
@@ -27,5 +28,6 @@ __all__ = [
     "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay",
     "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
     "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
-    "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "Withdrawal",
+    "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry",
+    "Withdrawal",
 ]

@@ -17,12 +17,13 @@ from models.types import Id, UtcDateTime
 
 
 class TrainingPlan(Reviewed, Model):
-    """培训计划. `seats_taken` is moved only by conditional UPDATEs in `app.operations.seats`."""
+    """培训计划. `seats_taken` (people held or enrolled) and `seats_reserved` (open offers of the waiting list) are moved only by
+    conditional UPDATEs in `app.operations.seat_counter`."""
 
     __tablename__ = "training_plan"
     __table_args__ = (
         *review_constraints("training_plan"),
-        CheckConstraint("seats_taken >= 0 AND seats_taken <= seats", name="training_plan_seats"),
+        CheckConstraint("seats_taken >= 0 AND seats_reserved >= 0 AND seats_taken + seats_reserved <= seats", name="training_plan_seats"),
         CheckConstraint("fee_fen >= 0", name="training_plan_fee"),
         CheckConstraint("enrolment_form IN ('designated','open')", name="training_plan_form"),
         CheckConstraint("attendance_confirmed_at IS NULL OR class_opened_at IS NOT NULL", name="training_plan_class_order"),
@@ -37,6 +38,7 @@ class TrainingPlan(Reviewed, Model):
     fee_fen: Mapped[int]
     seats: Mapped[int]
     seats_taken: Mapped[int] = mapped_column(default=0)
+    seats_reserved: Mapped[int] = mapped_column(default=0, server_default="0")
     place: Mapped[str] = mapped_column(String(200))
     enrolment_opens_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     enrolment_closes_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
@@ -58,7 +60,7 @@ class TrainingPlan(Reviewed, Model):
 
     @property
     def seats_left(self) -> int:
-        return self.seats - self.seats_taken
+        return self.seats - self.seats_taken - self.seats_reserved
 
     @property
     def enrolment_ended(self) -> bool:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from flask_appbuilder import Model
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ColumnElement, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.crypto import Sealed
@@ -118,6 +118,11 @@ class Enrolment(Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def lacks_photo() -> ColumnElement[bool]:
+    """E15, asked of the table: one of the two photos is missing."""
+    return Enrolment.portrait_id.is_(None) | Enrolment.id_front_id.is_(None)
 
 
 # C15: the same person cannot be live twice in one plan, whoever writes.

@@ -26,6 +26,7 @@ NOTICE_WORDS = {
     "submit": "已提交，等待受理", "reopen": "已重新报审，等待受理", "withdraw": "已由申报单位撤回", "accept": "已受理",
     "approve": "已审核通过", "reject": "未通过审核",
     "order_paid": "已支付", "order_expired": "超时未支付，已失效",
+    "seats_offered": "有名额为贵单位保留", "offer_lapsed": "保留的名额已逾期", "waitlist_closed": "候补已结束",
     "refunded": "的付款已退回", "invoice_issued": "的发票已开具", "certificates_issued": "已生成",
 }
 CLOCK_SKEW = timedelta(minutes=15)

@@ -29,6 +29,7 @@ from models import (
     StoredFile,
     Teacher,
     TrainingPlan,
+    WaitlistEntry,
 )
 
 ACCOUNTS = {
@@ -122,6 +123,7 @@ KEYS: dict[str, Any] = {
     "plan_id": TrainingPlan, "batch_id": ImportBatch, "order_id": Order, "exam_id": ExamPlan, "exam_plan_id": ExamPlan,
     "report_id": ScoreReport, "certificate_id": Certificate, "enrolment_id": Enrolment, "file_id": StoredFile, "job_id": Job,
     "teacher_id": Teacher, "sitting_id": Sitting, "invoice_id": Invoice, "payment_id": Payment, "notice_id": Notice,
+    "entry_id": WaitlistEntry,
 }
 SUBJECT_OF = {"EnterpriseReviewView": Enterprise, "PlanReviewView": TrainingPlan, "InstitutionView": Institution,
               "ExamReviewView": ExamPlan, "ScoreReviewView": ScoreReport}
@@ -142,7 +144,10 @@ def world(make: Any) -> dict[Any, int]:
         notice = Notice(event="approve", subject_kind="exam_plan", subject_id=exam.id, count=1, institution_id=exam.institution_id,
                         name=exam.name, at=exam.created_at)
         session.add(notice)
-    rows[Notice] = notice.id
+        entry = WaitlistEntry(plan_id=exam.plan_id, enterprise_id=order.enterprise_id, institution_id=order.institution_id, people=1,
+                              least=1, created_at=exam.created_at, created_by_id=1)
+        session.add(entry)
+    rows[Notice], rows[WaitlistEntry] = notice.id, entry.id
     rows[Teacher] = db.session.scalars(select(Teacher.id).where(Teacher.institution_id == exam.institution_id)).first() or 0
     return rows
 

@@ -40,6 +40,7 @@ from views import (
     scores,
     staff,
     teachers,
+    waitlist,
 )
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
@@ -85,6 +86,7 @@ PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
     calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView, teachers.TeacherView,
+    waitlist.WaitlistView,
     rosters.RosterView, photos.PhotoView,
 )
 

@@ -33,7 +33,8 @@ VERBS: dict[str, Any] = {
     "upload_photos": _l("批量上传照片"), "upload_photo": _l("上传一张照片"),
     "create_order": _l("生成订单"), "cancel_order": _l("取消订单"), "expire_order": _l("订单超时关闭"), "pay_order": _l("订单支付成功"),
     "receive_payment": _l("收到支付通知"), "settle_payment": _l("支付处理完毕"), "refund_payment": _l("退款"),
-    "seats_differ": _l("发现名额不符"),
+    "seats_differ": _l("发现名额不符"), "join_waitlist": _l("加入候补"), "leave_waitlist": _l("退出候补"),
+    "offer_seats": _l("候补名额保留"), "lapse_offer": _l("候补名额逾期"), "close_waitlist": _l("候补结束"),
     "issue_invoice": _l("开具发票"), "fail_invoice": _l("开票失败"), "retry_invoice": _l("重新开票"),
     "save_exam": _l("保存考核计划"), "name_rooms": _l("填写考场位置"), "confirm_online_exam": _l("确认线上考试"),
     "pull_scores": _l("拉取成绩"), "take_in_scores": _l("写入成绩"),
@@ -50,7 +51,7 @@ KINDS: dict[str, Any] = {
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "occupation": _l("工种"), "order_": _l("订单"),
     "parameter": _l("参数"), "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"), "skill_level": _l("等级"),
-    "teacher": _l("老师"), "title": _l("职称"), "training_plan": _l("培训计划"),
+    "teacher": _l("老师"), "title": _l("职称"), "training_plan": _l("培训计划"), "waitlist_entry": _l("候补"),
 }
 
 FIELDS: dict[str, Any] = {
@@ -74,6 +75,7 @@ FIELDS: dict[str, Any] = {
     "unknown": _l("名单外的成绩"), "uscc": _l("社会信用代码"), "user_id": _l("用户编号"), "username": _l("用户名"), "value": _l("值"),
     "short_name": _l("中文简称"), "teaches": _l("任教科目"), "licence_number": _l("证照编号"),
     "licence_from": _l("营业执照有效期自"), "licence_until": _l("营业执照有效期至"),
+    "least": _l("最少接受人数"), "offers": _l("候补保留人数"), "reserved": _l("保留名额计数"), "until": _l("保留至"),
     "workers_consented": _l("已取得工人同意"),
 }
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from app import clock, jobs
 from app.extensions import db, transaction
 from app.gateways.errors import GatewayError
-from app.operations import invoices, payments, seats
+from app.operations import invoices, offers, payments, seats
 from models import Job, Order, Payment
 
 # How many orders one check asks about, and how long one that was asked about is left alone.
@@ -31,6 +31,7 @@ def run_check(_subject: int, report: Callable[[int, int], None]) -> None:
     _settle_received()
     _refund_forgotten()
     invoices.schedule_forgotten()
+    offers.take_up_forgotten()
     numbers = _to_ask()
     for done, (order_id, number, overdue) in enumerate(numbers, 1):
         try:

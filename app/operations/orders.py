@@ -6,12 +6,12 @@ One order is one batch and one trade, all or nothing. Seats are held from here u
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from flask import current_app
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, jobs, notices, parameters, scope, workflow
@@ -20,13 +20,14 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.extensions import db, gateways, transaction
 from app.gateways.errors import AlreadyPaid, GatewayError
 from app.gateways.payment import Trade
-from app.operations import payments, seats
+from app.operations import offers, payments, seats
 from app.operations.order_checks import run_check, run_seat_reconciliation
 from app.operations.payments import run_refund
 from app.workflow import ORDER_MOVES
-from models import Enrolment, Enterprise, ImportBatch, Order, TrainingPlan
+from models import Enrolment, Enterprise, ImportBatch, Order, TrainingPlan, WaitlistEntry
+from models.rosters import lacks_photo
 
-__all__ = ["cancel", "create", "end_open_orders", "look", "pay_url", "run_check", "run_expiry", "run_refund",
+__all__ = ["cancel", "create", "end_open_orders", "look", "pay_url", "release_overdue", "run_check", "run_expiry", "run_refund",
            "run_seat_reconciliation"]
 
 EXPIRE_JOB = "expire_order"
@@ -44,22 +45,44 @@ def create(batch: ImportBatch, *, actor: Actor) -> Order:
     """
     _check_enterprise(batch, actor)
     try:
-        with transaction() as session:
-            plan = seats.lock(batch.plan_id)
-            session.refresh(batch, with_for_update={"of": type(batch)})
-            _release_overdue(plan.id)
-            live = session.scalars(select(Order).where(
-                Order.batch_id == batch.id, Order.state.in_(("pending", "paid")))).first()
-            if live is not None:
-                return live
-            _check_plan(plan, actor)
-            people = _check_people(batch)
-            if not seats.take(plan.id, len(people)):
-                raise _no_seats(seats.lock(plan.id), len(people))
-            return _written(batch, plan, len(people), actor)
-    except IntegrityError as error:
-        # The table's own guards (order_live_once, enrolment_live_once) saw what the checks above could not.
+        with transaction():
+            live = _live_order(batch.id)
+            return live if live is not None and clock.now() < live.release_at else _ordered(batch, actor)
+    except (Conflict, IntegrityError) as error:
+        # Another click was quicker: what stopped this one is its order.
+        if (live := _live_order(batch.id)) is not None:
+            return live
+        if isinstance(error, Conflict):
+            raise
+        # The table's own guards (order_live_once, enrolment_live_once) saw what the checks before could not.
         raise Conflict(_("这些人员的报名情况刚刚发生变化，订单没有生成。请刷新页面后再试。")) from error
+
+
+def _live_order(batch_id: int) -> Order | None:
+    """The order of a batch that is pending or paid; there is one at most (C5)."""
+    return db.session.scalars(select(Order).where(Order.batch_id == batch_id, Order.state.in_(("pending", "paid")))
+                              .execution_options(populate_existing=True)).first()
+
+
+def _ordered(batch: ImportBatch, actor: Actor) -> Order:
+    """Check, then take, then write. What the checks saw may be old by then: the UPDATE of the seats and that of the people
+    ask again, and all that comes after the first of them is under the plan's lock."""
+    plan = _open_plan(batch, actor)
+    people = _count_people(batch)
+    if people and not plan.seats_reserved and not seats.already_live(batch.id, plan.id) and seats.take(plan.id, people):
+        return _written(batch, plan, people, actor)
+    plan = seats.lock(plan.id)
+    release_overdue(plan.id)
+    seats.freed(plan.id)
+    people = _check_people(batch)
+    offer = offers.of(plan.id, batch.enterprise_id)
+    if not seats.take(plan.id, people, offer=offer.offered if offer else 0):
+        raise _no_seats(seats.lock(plan.id), people, offer)
+    order = _written(batch, plan, people, actor)
+    if offer is not None:
+        offers.used(offer, people, order.id)
+        seats.freed(plan.id)
+    return order
 
 
 def _check_enterprise(batch: ImportBatch, actor: Actor) -> None:
@@ -69,29 +92,41 @@ def _check_enterprise(batch: ImportBatch, actor: Actor) -> None:
         raise Forbidden(_("贵单位的注册信息尚未通过主管部门审核，暂不能报名。请在“企业信息”页查看审核状态。"))
 
 
-def _check_plan(plan: TrainingPlan, actor: Actor) -> None:
-    """E11 in words, before the UPDATE that decides."""
-    seen = db.session.scalar(scope.visible(actor, TrainingPlan).where(TrainingPlan.id == plan.id)
-                             .with_only_columns(TrainingPlan.id))
-    if seen is None:
-        raise Conflict(_("培训计划“%(name)s”不对贵单位开放报名。", name=plan.name))
+def _open_plan(batch: ImportBatch, actor: Actor) -> TrainingPlan:
+    """The plan of a batch if it may be enrolled in: E11 in words, before the UPDATE that decides."""
+    plan = db.session.scalars(scope.visible(actor, TrainingPlan).where(TrainingPlan.id == batch.plan_id)
+                              .execution_options(populate_existing=True)).first()
+    if plan is None:
+        raise Conflict(_("培训计划“%(name)s”不对贵单位开放报名。", name=batch.plan.name))
     if plan.cancelled_at is not None:
         raise Conflict(_("培训计划“%(name)s”已取消，不能报名。", name=plan.name))
     if plan.enrolment_ended:
         raise Conflict(_("培训计划“%(name)s”的报名已结束，不能再生成订单。", name=plan.name))
     if not plan.enrolling:
         raise Conflict(_("培训计划“%(name)s”的报名还没有开始，请在报名时间内生成订单。", name=plan.name))
+    return plan
 
 
-def _check_people(batch: ImportBatch) -> list[Enrolment]:
-    """The drafts of a batch that may be ordered: all photos there (E15), nobody live elsewhere (C15)."""
-    people = seats.drafts_of(batch.id)
-    if batch.state != "clean" or not people:
+def _count_people(batch: ImportBatch) -> int:
+    """How many drafts of a batch may be ordered: 0 unless all photos are there (E15)."""
+    if batch.state != "clean":
+        return 0
+    people, complete = db.session.execute(
+        select(func.count(Enrolment.id), func.count(Enrolment.id).filter(~lacks_photo()))
+        .where(Enrolment.batch_id == batch.id, Enrolment.state == "draft")).one()
+    return int(people) if people == complete else 0
+
+
+def _check_people(batch: ImportBatch) -> int:
+    """The same in words: all photos there (E15), nobody live elsewhere (C15)."""
+    drafts = select(Enrolment.name).where(Enrolment.batch_id == batch.id, Enrolment.state == "draft").order_by(Enrolment.id)
+    lacking = db.session.scalars(drafts.where(lacks_photo())).all()
+    if lacking:
+        raise Invalid(_("还有 %(n)s 人缺少寸照或身份证正面照：%(names)s。请全部上传后再生成订单。", n=len(lacking),
+                        names=_named(lacking)))
+    people = _count_people(batch)
+    if not people:
         raise Conflict(_("这份名单没有可报名的人员。请重新导入《报名人员信息表》。"))
-    missing = [each.name for each in people if not each.photos_complete]
-    if missing:
-        raise Invalid(_("还有 %(n)s 人缺少寸照或身份证正面照：%(names)s。请全部上传后再生成订单。", n=len(missing),
-                        names=_named(missing)))
     doubles = [f"{each.name}（{each.masked_id_number}）" for each in seats.already_live(batch.id, batch.plan_id)]
     if doubles:
         reason = _("%(names)s 已在本计划或其他未结束的计划中报名同一工种和等级，不能重复报名。", names=_named(doubles))
@@ -99,15 +134,17 @@ def _check_people(batch: ImportBatch) -> list[Enrolment]:
     return people
 
 
-def _named(names: list[str]) -> str:
+def _named(names: Sequence[str]) -> str:
     """The first five names, and whether there are more."""
     return "、".join(names[:5]) + (_(" 等") if len(names) > 5 else "")
 
 
-def _no_seats(plan: TrainingPlan, people: int) -> Conflict:
-    if plan.seats_left >= people:
+def _no_seats(plan: TrainingPlan, people: int, offer: WaitlistEntry | None) -> Conflict:
+    left = plan.seats_left + (offer.offered if offer else 0)
+    if left >= people:
         return Conflict(_("培训计划“%(name)s”的报名刚刚结束，不能再生成订单。", name=plan.name))
-    return Conflict(_("名额不足：需要 %(n)s 个，只剩 %(left)s 个。订单没有生成，名单仍然保留。", n=people, left=plan.seats_left))
+    return Conflict(_("名额不足：需要 %(n)s 个，只剩 %(left)s 个。订单没有生成，名单仍然保留。"
+                      "可以在培训计划页加入候补，空出名额时依次通知。", n=people, left=left))
 
 
 def _written(batch: ImportBatch, plan: TrainingPlan, people: int, actor: Actor) -> Order:
@@ -138,7 +175,7 @@ def _number() -> str:
     return f"{clock.now().astimezone(clock.SHANGHAI):%y%m%d%H%M%S}{secrets.randbelow(10**6):06d}"
 
 
-def _release_overdue(plan_id: int) -> None:
+def release_overdue(plan_id: int) -> None:
     """End the orders of a plan whose hold is over by its time, even if no job ran. The gateway is asked afterwards."""
     overdue = db.session.scalars(select(Order).where(
         Order.plan_id == plan_id, Order.state == "pending", Order.release_at <= clock.now()).order_by(Order.id)).all()
@@ -176,6 +213,7 @@ def end_open_orders(plan_id: int, *, actor: Actor) -> int:
         for order in pending:
             _end(order, "expired", actor)
             jobs.schedule(EXPIRE_JOB, order.id, enterprise_id=order.enterprise_id)
+        seats.freed(plan_id)  # the line of who waits closes with it
     return len(pending)
 
 

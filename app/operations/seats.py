@@ -6,54 +6,49 @@ meet wait for each other and never for ever.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import and_, exists, func, select, update
+from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import aliased
-from sqlalchemy.orm.util import identity_key
 
 from app import audit, clock, workflow
 from app.actors import SYSTEM
 from app.extensions import db, transaction
+from app.operations import offers, seat_counter
+from app.operations.seat_counter import lock
 from app.workflow import ENROLMENT_MOVES
-from models import Enrolment, Order, TrainingPlan
-from models.rosters import LIVE
+from models import Enrolment, Order, TrainingPlan, WaitlistEntry
+from models.rosters import LIVE, lacks_photo
+
+__all__ = ["already_live", "differences", "drafts_of", "enrol", "freed", "give_back", "hold", "let_drop", "lock",
+           "record_differences", "take"]
 
 
-def lock(plan_id: int) -> TrainingPlan:
-    """The plan as it is now, locked until the transaction ends. SQLite has locked everything already."""
-    return db.session.scalars(select(TrainingPlan).where(TrainingPlan.id == plan_id).with_for_update()
-                              .execution_options(populate_existing=True)).one()
-
-
-def take(plan_id: int, people: int, *, enrolling: bool = True) -> bool:
+def take(plan_id: int, people: int, *, enrolling: bool = True, offer: int = 0) -> bool:
     """Take that many seats at once, or none: True when they were there.
 
     With `enrolling` the plan must also be approved, within its enrolment window and not opened as a class (E11); without
-    it only the seats count, for a payment that comes after its order ended (C6). A cancelled plan has none.
+    it only the seats count, for a payment that comes after its order ended (C6). `offer` is how many seats are reserved for
+    the buyer: the reservation is used up. Seats reserved for others are not there, and a
+    cancelled plan has none.
     """
     at = clock.now()
-    wanted = [TrainingPlan.id == plan_id, TrainingPlan.seats_taken + people <= TrainingPlan.seats,
-              TrainingPlan.cancelled_at.is_(None)]
-    if enrolling:
-        wanted += [TrainingPlan.review_state == "approved", TrainingPlan.class_opened_at.is_(None),
-                   TrainingPlan.enrolment_opens_at <= at, TrainingPlan.enrolment_closes_at > at]
-    return _count(plan_id, update(TrainingPlan).where(*wanted).values(seats_taken=TrainingPlan.seats_taken + people))
+    wanted = [TrainingPlan.review_state == "approved", TrainingPlan.class_opened_at.is_(None),
+              TrainingPlan.enrolment_opens_at <= at, TrainingPlan.enrolment_closes_at > at] if enrolling else []
+    return seat_counter.change(plan_id, *wanted, taken=people, reserved=-offer)
 
 
 def give_back(plan_id: int, people: int) -> None:
-    """Give back seats that were taken. The table's CHECK stops a count below zero."""
-    if not _count(plan_id, update(TrainingPlan).where(TrainingPlan.id == plan_id)
-                  .values(seats_taken=TrainingPlan.seats_taken - people)):
+    """Give back seats that were taken, and offer them to who waits. The table's CHECK stops a count below zero."""
+    if not seat_counter.change(plan_id, taken=-people):
         raise RuntimeError(f"plan {plan_id} is not there to take {people} seats back")
+    freed(plan_id)
 
 
-def _count(plan_id: int, statement: Any) -> bool:
-    done = db.session.execute(statement.returning(TrainingPlan.id).execution_options(synchronize_session=False)).first()
-    loaded = db.session.identity_map.get(identity_key(TrainingPlan, plan_id))
-    if loaded is not None:
-        db.session.expire(loaded, ["seats_taken"])  # the UPDATE went past it
-    return done is not None
+def freed(plan_id: int) -> None:
+    """Seats of a plan may have become free: who waits is offered them. Inside the transaction that freed them, the plan locked.
+
+    `give_back` and `let_drop` have called it already; who makes a plan larger, or ends its enrolment, calls it.
+    """
+    offers.go_on(plan_id)
 
 
 def drafts_of(batch_id: int) -> list[Enrolment]:
@@ -63,8 +58,10 @@ def drafts_of(batch_id: int) -> list[Enrolment]:
 
 
 def hold(order: Order) -> bool:
-    """Move the drafts of the order's batch under the order; False when they are not the number it is for."""
-    ids = db.session.scalars(select(Enrolment.id).where(Enrolment.batch_id == order.batch_id, Enrolment.state == "draft"))
+    """Move the drafts of the order's batch under the order; False when they are not the number it is for, or a photo was taken
+    away meanwhile (E15)."""
+    ids = db.session.scalars(select(Enrolment.id).where(
+        Enrolment.batch_id == order.batch_id, Enrolment.state == "draft", ~lacks_photo()))
     moved = workflow.move(Enrolment, ids, "state", ENROLMENT_MOVES, "draft", "held", order_id=order.id)
     return len(moved) == order.people
 
@@ -100,21 +97,28 @@ def already_live(batch_id: int, plan_id: int) -> list[Enrolment]:
         Enrolment.batch_id == batch_id, Enrolment.state == "draft", live).order_by(Enrolment.id)))
 
 
-def differences() -> list[tuple[TrainingPlan, int]]:
-    """Plans whose counter is not the number of people who have a seat, with that number. One statement, so that both
-    sides are of the same moment."""
+def differences() -> list[tuple[TrainingPlan, int, int]]:
+    """Plans whose counters are not what they count, with the people who have a seat and the seats that open offers reserve.
+    One statement, so that all sides are of the same moment."""
     live = (select(Enrolment.plan_id, func.count().label("people")).where(Enrolment.state.in_(LIVE))
             .group_by(Enrolment.plan_id).subquery())
-    people = func.coalesce(live.c.people, 0)
-    rows = db.session.execute(select(TrainingPlan, people).outerjoin(live, live.c.plan_id == TrainingPlan.id)
-                              .where(TrainingPlan.seats_taken != people).order_by(TrainingPlan.id))
-    return [(row[0], int(row[1])) for row in rows]
+    open_ = (select(WaitlistEntry.plan_id, func.sum(WaitlistEntry.offered).label("offered")).where(WaitlistEntry.state == "offered")
+             .group_by(WaitlistEntry.plan_id).subquery())
+    people, offered = func.coalesce(live.c.people, 0), func.coalesce(open_.c.offered, 0)
+    rows = db.session.execute(
+        select(TrainingPlan, people, offered).outerjoin(live, live.c.plan_id == TrainingPlan.id)
+        .outerjoin(open_, open_.c.plan_id == TrainingPlan.id)
+        .where((TrainingPlan.seats_taken != people) | (TrainingPlan.seats_reserved != offered)).order_by(TrainingPlan.id))
+    return [(row[0], int(row[1]), int(row[2])) for row in rows]
 
 
 def record_differences() -> int:
-    """Write each difference to the audit record; nothing is mended unseen. Returns how many there were."""
+    """Write each difference to the audit record; nothing is mended unseen. Returns how many plans there were."""
     with transaction():
         found = differences()
-        for plan, people in found:
-            audit.record(SYSTEM, "seats_differ", plan, {"counter": plan.seats_taken, "people": people})
+        for plan, people, offered in found:
+            if plan.seats_taken != people:
+                audit.record(SYSTEM, "seats_differ", plan, {"counter": plan.seats_taken, "people": people})
+            if plan.seats_reserved != offered:
+                audit.record(SYSTEM, "seats_differ", plan, {"reserved": plan.seats_reserved, "offers": offered})
     return len(found)

@@ -73,7 +73,7 @@ def _for_enterprise(actor: Actor) -> list[Task]:
     at = clock.now()
     open_now = (TrainingPlan.class_opened_at.is_(None), TrainingPlan.cancelled_at.is_(None), TrainingPlan.enrolment_opens_at <= at,
                 TrainingPlan.enrolment_closes_at > at,
-                TrainingPlan.seats_taken < TrainingPlan.seats)
+                TrainingPlan.seats_taken + TrainingPlan.seats_reserved < TrainingPlan.seats)
     ordered = exists().where(Enrolment.batch_id == ImportBatch.id, Enrolment.order_id.is_not(None))
     return [
         Task("EnrolView.list", {}, _count(actor, TrainingPlan, *open_now), _("可报名的培训计划")),
