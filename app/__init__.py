@@ -70,6 +70,7 @@ def _add_views(app: Flask) -> None:
     from views.console import register_console
     from views.doorstep import doorstep
     from views.home import Home
+    from views.maintenance import closed
 
     PortalSecurity.authdbview = LoginView
     appbuilder = AppBuilder(security_manager_class=PortalSecurity, indexview=Home)
@@ -79,6 +80,7 @@ def _add_views(app: Flask) -> None:
         group.childs = [entry for entry in group.childs if type(entry.baseview).__name__ not in CLOSED]
     views.register(appbuilder)
     register_console(app)
+    app.before_request(closed)
     app.before_request(guard)
     app.before_request(doorstep)
 

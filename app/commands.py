@@ -1,15 +1,19 @@
-"""Commands for the operator: `flask --app run sync-roles`, `prove-audit`, `rotate-keys`."""
+"""Commands for the operator: `flask --app run sync-roles`, `prove-audit`, `rotate-keys`, `maintenance`."""
 
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import click
 from flask import Flask, current_app
 
+from app import clock
 from app.audit import chain
+from app.errors import Invalid
 from app.operations import keys
+from app.operations import maintenance as closing
 from app.permissions import sync_roles
 
 
@@ -18,6 +22,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(sync_roles_command)
     app.cli.add_command(prove_audit)
     app.cli.add_command(rotate_keys)
+    app.cli.add_command(maintenance)
 
 
 @click.command("sync-roles")
@@ -73,3 +78,26 @@ def _note(anchor: Path, proof: chain.Proof) -> None:
             file.write(f"{proof.sealed} {proof.last}\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+@click.group("maintenance")
+def maintenance() -> None:
+    """Close this machine's portal but for the public look-up, or open it again."""
+
+
+@maintenance.command("on")
+@click.option("--words", default="", help="What visitors are told, instead of the usual sentence.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d %H:%M"]), help="When it is expected to be over, Shanghai time.")
+def maintenance_on(words: str, until: datetime | None) -> None:
+    """Close it."""
+    try:
+        closing.begin(words, until.replace(tzinfo=clock.SHANGHAI) if until else None)
+    except Invalid as error:
+        raise click.UsageError(str(error)) from None
+    click.echo("The portal is closed. The look-up at /c/ goes on.")
+
+
+@maintenance.command("off")
+def maintenance_off() -> None:
+    """Open it."""
+    click.echo("The portal is open again." if closing.end() else "The portal was open.")

@@ -24,6 +24,7 @@ from models import Account
 from views.base import PortalView, page, put_error_on, said
 from views.doorstep import let_in, origin, own_path
 from views.forms import new_password
+from views.lookup import lookup_form
 
 # In a session: whose password was right, while the code is asked for.
 HALF_IN = "half_in"
@@ -65,7 +66,7 @@ class LoginView(AuthDBView):
             if answer.account is not None:
                 return self._enter(answer.account, answer.last, request.args.get("next"))
             form.form_errors = [locked_out() if answer.locked else _("用户名或密码不正确，或与所选身份不符。请核对后再试。")]
-        return self.render_template(self.login_template, form=form, party=form.party.data, lookup_form=None,
+        return self.render_template(self.login_template, form=form, party=form.party.data, lookup_form=lookup_form(),
                                     title=_("登录"), appbuilder=self.appbuilder)
 
     def _ask_for_code(self, account: Account) -> Response:

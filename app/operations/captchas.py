@@ -55,19 +55,24 @@ def picture(token: str) -> bytes:
     return pictures.draw(answer_of(token))
 
 
-def spend(token: str, answer: str) -> None:
+def spend(token: str, answer: str, *, remember: bool = True) -> None:
     """Use a captcha up. Raises `Invalid` at the field `captcha` when the answer is wrong, the token's time is over, or it was
-    answered before. Not inside `transaction()`."""
+    answered before. Not inside `transaction()`.
+
+    Without `remember` nothing is written, for a database that takes no writing now: the token may then be answered again while
+    its time lasts.
+    """
     wrong = Invalid(_("图形验证码不正确，请看新图重新填写。"), "captcha")
     try:
         right = answer_of(token)
     except NotFound:
         raise wrong from None
-    try:
-        with transaction() as session:
-            session.add(SpentCaptcha(digest=hashlib.sha256(token.encode()).digest()[:16], at=clock.now()))
-    except IntegrityError:
-        raise wrong from None
+    if remember:
+        try:
+            with transaction() as session:
+                session.add(SpentCaptcha(digest=hashlib.sha256(token.encode()).digest()[:16], at=clock.now()))
+        except IntegrityError:
+            raise wrong from None
     if not hmac.compare_digest(right.encode(), answer.strip().upper().encode()):
         raise wrong
 
