@@ -16,6 +16,7 @@ PROMISED = {
     "lists": {"plans", "database", "statements", "floor_statements", "last_page_s", "kb"},
     "start": {"processes", "stop_s"},
     "ocr": {"pictures", "s_per_picture", "first_s", "uscc_right", "name_right", "address_right", "uscc_undetected"},
+    "lookup": {"certificates", "requests", "database", "requests_per_s"},
 }
 SIZES = {"ocr": "2"}  # pictures, each of which takes its time
 
@@ -42,4 +43,4 @@ def test_a_row_is_one_line_of_json(name: str) -> None:
 def test_an_unknown_row_is_answered_with_the_rows_there_are() -> None:
     ran = bench("speed")
     assert ran.returncode == 2
-    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr" in ran.stderr
+    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, lookup" in ran.stderr
