@@ -37,6 +37,7 @@ from models import (
     Payment,
     PhotoUpload,
     PlanEnterprise,
+    Refund,
     Region,
     Remark,
     ScoreReport,
@@ -155,6 +156,10 @@ def _payment(actor: Actor) -> Clause:
     return Payment.order_id.in_(select(Order.id).where(_order(actor)))
 
 
+def _refund(actor: Actor) -> Clause:
+    return Refund.payment_id.in_(select(Payment.id).where(_payment(actor)))
+
+
 def _invoice(actor: Actor) -> Clause:
     return Invoice.order_id.in_(select(Order.id).where(_order(actor)))
 
@@ -251,7 +256,7 @@ def _nobody(_actor: Actor) -> Clause:
 RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order,
-    WaitlistEntry: _waitlist_entry, Payment: _payment, Invoice: _invoice,
+    WaitlistEntry: _waitlist_entry, Payment: _payment, Refund: _refund, Invoice: _invoice,
     ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
     StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,

@@ -247,7 +247,8 @@ ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled"), "expired": ("
 # An offer ends in an order, by hand or by its time; where it was for fewer than wanted, the place is kept for the rest.
 WAITLIST_MOVES: Moves = {"waiting": ("offered", "declined", "closed"), "offered": ("waiting", "accepted", "declined", "lapsed", "closed")}
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),
-                        "refunding": ("refunded",)}
+                        "refunding": ("refunded", "unmatched")}
+REFUND_MOVES: Moves = {"proposed": ("due", "declined"), "due": ("done", "failed"), "failed": ("due", "declined")}
 INVOICE_MOVES: Moves = {"waiting": ("requested", "failed"), "requested": ("issued", "failed"), "failed": ("waiting",)}
 PUSH_MOVES: Moves = {"waiting": ("pushed", "failed"), "failed": ("waiting",), "pushed": ("waiting",)}
 # A text message that was "sending" when its worker died may have gone out: it is failed, and only a person sends it again.

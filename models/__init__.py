@@ -16,6 +16,7 @@ from models.orders import Invoice, Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
 from models.readings import LicenceReading
+from models.refunds import Refund, RefundEnrolment
 from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
 from models.rosters import Enrolment, ImportBatch, PhotoUpload
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
@@ -26,7 +27,7 @@ __all__ = [
     "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "ImportBatch",
     "Institution", "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText",
     "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay",
-    "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
+    "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Refund", "RefundEnrolment", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
     "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
     "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry",
     "Withdrawal",

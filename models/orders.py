@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from flask_appbuilder import Model
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String
@@ -14,6 +15,9 @@ from models.parties import Enterprise, Institution
 from models.plans import TrainingPlan
 from models.rosters import Enrolment, ImportBatch
 from models.types import Id, State, UtcDateTime
+
+if TYPE_CHECKING:
+    from models.refunds import Refund
 
 
 class Order(Model):
@@ -72,11 +76,17 @@ Index("order_live_once", Order.batch_id, unique=True, sqlite_where=_LIVE_ORDER, 
 
 class Payment(Model):
     """Money that the gateway confirmed. Written first and never changed but for how it ended: applied to its order,
-    re-seated after expiry, or refunded (C6). ``received`` is on its way to one of these."""
+    re-seated after expiry, or refunded (C6). ``received`` is on its way to one of these.
+
+    `refund_fen` is the sum of its refunds that were not declined, and never more than the payment; what has been applied stays so
+    when some or all of it goes back later.
+    """
 
     __tablename__ = "payment"
     __table_args__ = (
         CheckConstraint("state IN ('received','applied','reseated','refunding','refunded','unmatched')", name="payment_state"),
+        CheckConstraint("refund_fen BETWEEN 0 AND amount_fen", name="payment_refunds"),
+        CheckConstraint("state NOT IN ('refunding','refunded') OR refund_fen = amount_fen", name="payment_refund_evidence"),
     )
     id: Mapped[Id]
     trade_no: Mapped[str] = mapped_column(String(64), unique=True)
@@ -87,9 +97,14 @@ class Payment(Model):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state: Mapped[State] = mapped_column(String(20), default="received")
     reason: Mapped[str] = mapped_column(String(200), default="")
-    refund_number: Mapped[str | None] = mapped_column(String(64), unique=True)
-    refunded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    refund_fen: Mapped[int] = mapped_column(default=0)
     order: Mapped[Order | None] = relationship()
+    refunds: Mapped[list[Refund]] = relationship(back_populates="payment", order_by="Refund.id")
+
+    @property
+    def refundable_fen(self) -> int:
+        """What is left of it to be refunded."""
+        return self.amount_fen - self.refund_fen
 
 
 class Invoice(Model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from flask import redirect
@@ -15,22 +14,14 @@ from app import clock, files, scope
 from app.errors import NotFound
 from app.extensions import db
 from app.operations import invoices, orders
-from app.presentation import day, moment, yuan
+from app.presentation import day, moment
 from models import Enrolment, Enterprise, ImportBatch, Invoice, Order, Payment, TrainingPlan
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, like, listing
+from views.standings import Standing, payment_words, refund_words
 
 SHOWN_PEOPLE = 100
 DETAIL = (joinedload(Order.plan), joinedload(Order.enterprise), joinedload(Order.institution), selectinload(Order.invoice))
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where something stands, for a person: a word, the tone of its badge, and a sentence."""
-
-    label: str
-    tone: str
-    words: str = ""
 
 
 def standing_of(order: Order) -> Standing:
@@ -47,25 +38,6 @@ def standing_of(order: Order) -> Standing:
     if order.state == "expired":
         return Standing(_("已过期"), "neutral", kept)
     return Standing(_("已取消"), "neutral", kept)
-
-
-def payment_words(payment: Payment) -> Standing:
-    """What became of money that arrived, told to who paid it."""
-    amount = yuan(payment.amount_fen)
-    words = {
-        "received": _("已收到付款 %(amount)s，正在处理。", amount=amount),
-        "applied": _("已收到付款 %(amount)s。", amount=amount),
-        "reseated": _("已收到付款 %(amount)s。%(reason)s", amount=amount, reason=payment.reason),
-        "refunding": _("收到付款 %(amount)s。%(reason)s退款正在办理，到账时间以支付宝为准。", amount=amount,
-                       reason=payment.reason),
-        "refunded": _("付款 %(amount)s 已于 %(at)s 原路退回。原因：%(reason)s", amount=amount, at=moment(payment.refunded_at),
-                      reason=payment.reason),
-        "unmatched": _("收到付款 %(amount)s，没有记入订单。%(reason)s", amount=amount, reason=payment.reason),
-    }
-    tones = {"refunding": "warn", "refunded": "warn", "unmatched": "bad", "received": "info"}
-    labels = {"received": _("处理中"), "applied": _("已入账"), "reseated": _("已入账"), "refunding": _("退款中"),
-              "refunded": _("已退款"), "unmatched": _("待核对")}
-    return Standing(labels[payment.state], tones.get(payment.state, "ok"), words[payment.state])
 
 
 def invoice_words(invoice: Invoice) -> Standing:
@@ -117,12 +89,14 @@ class OrderView(PortalView):
     def show(self, order_id: int) -> Any:
         order = self.fetch(Order, order_id, *DETAIL, joinedload(Order.batch))
         paid = db.session.scalars(
-            scope.visible(self.actor, Payment).where(Payment.order_id == order_id).order_by(Payment.id)).all()
+            scope.visible(self.actor, Payment).where(Payment.order_id == order_id).order_by(Payment.id)
+            .options(selectinload(Payment.refunds))).all()
         people = db.session.scalars(
             scope.visible(self.actor, Enrolment).where(Enrolment.order_id == order_id).order_by(Enrolment.id)
             .options(joinedload(Enrolment.occupation), joinedload(Enrolment.level)).limit(SHOWN_PEOPLE)).all()
         return self.page("portal/orders/show.html", order=order, standing=standing_of(order), people=people,
                          payments=[(each, payment_words(each)) for each in paid],
+                         refunds=[(each, refund_words(each)) for payment in paid for each in payment.refunds],
                          invoice=order.invoice, invoice_standing=invoice_words(order.invoice) if order.invoice else None,
                          title=_("订单 %(number)s", number=order.number))
 

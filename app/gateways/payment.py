@@ -226,17 +226,25 @@ class AlipayGateway:
             refund_reason=reason[:256],
         )
         self._demand_success(answer)
-        if answer.get("fund_change") != "Y":
-            # No money moved in this call: either an earlier call of the same number did it, or it is not done.
-            self._demand_refunded(order_no, amount_fen, request_no, named)
+        # Where no money moved in this call either an earlier call of the same number did it, or it is not done.
+        if answer.get("fund_change") != "Y" and not self.refunded(order_no, amount_fen, request_no, trade_no=trade_no):
+            raise GatewayError(f"refund {request_no} of {order_no} is not done yet", permanent=False)
 
-    def _demand_refunded(self, order_no: str, amount_fen: int, request_no: str, named: Mapping[str, str]) -> None:
+    def refunded(self, order_no: str, amount_fen: int, request_no: str, *, trade_no: str = "") -> bool:
+        """Whether the refund of this number has moved its money. False also where the gateway knows no such trade or refund.
+
+        Raises `GatewayError` when it cannot be told now, or when another amount went back under this number (permanent).
+        """
+        named = {"out_trade_no": order_no} | ({"trade_no": trade_no} if trade_no else {})
         answer = self._call("alipay.trade.fastpay.refund.query", **named, out_request_no=request_no)
+        if answer.get("sub_code") in ("ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"):
+            return False
         self._demand_success(answer)
         if answer.get("refund_status") != "REFUND_SUCCESS":
-            raise GatewayError(f"refund {request_no} of {order_no} is not done yet", permanent=False)
+            return False
         if fen(str(answer.get("refund_amount", "0"))) != amount_fen:
             raise GatewayError(f"refund {request_no} of {order_no} was of another amount", permanent=True)
+        return True
 
     def _call(self, method: str, **content: str) -> dict[str, Any]:
         """One signed request; the answer's content once its signature is verified. Raises `GatewayError`, passing."""

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from app import clock, jobs
 from app.extensions import db, transaction
 from app.gateways.errors import GatewayError
-from app.operations import invoices, offers, payments, seats
-from models import Job, Order, Payment
+from app.operations import invoices, offers, payments, refunds, seats
+from models import Job, Order, Payment, Refund
 
 # How many orders one check asks about, and how long one that was asked about is left alone.
 MOST_ASKED = 100
@@ -65,11 +65,11 @@ def _alive(name: str, subject: Any, again: timedelta) -> ColumnElement[bool]:
 
 
 def _refund_forgotten() -> None:
-    alive = _alive(payments.REFUND_JOB, Payment.id, REFUND_AGAIN)
+    alive = _alive(refunds.JOB, Refund.id, REFUND_AGAIN)
     with transaction() as session:
-        ids = session.scalars(select(Payment.id).where(Payment.state == "refunding", ~alive).limit(100)).all()
-        for payment_id in ids:
-            jobs.schedule(payments.REFUND_JOB, payment_id)
+        ids = session.scalars(select(Refund.id).where(Refund.state == "due", ~alive).order_by(Refund.id).limit(100)).all()
+        for refund_id in ids:
+            jobs.schedule(refunds.JOB, refund_id)
 
 
 def _to_ask() -> list[tuple[int, str, bool]]:

@@ -22,12 +22,11 @@ from app.gateways.errors import AlreadyPaid, GatewayError
 from app.gateways.payment import Trade
 from app.operations import offers, payments, seats
 from app.operations.order_checks import run_check, run_seat_reconciliation
-from app.operations.payments import run_refund
 from app.workflow import ORDER_MOVES
 from models import Enrolment, Enterprise, ImportBatch, Order, TrainingPlan, WaitlistEntry
 from models.rosters import lacks_photo
 
-__all__ = ["cancel", "create", "end_open_orders", "look", "pay_url", "release_overdue", "run_check", "run_expiry", "run_refund",
+__all__ = ["cancel", "create", "end_open_orders", "look", "pay_url", "release_overdue", "run_check", "run_expiry",
            "run_seat_reconciliation"]
 
 EXPIRE_JOB = "expire_order"

@@ -8,7 +8,7 @@ What is left on the way by a crash is found again by `app.operations.order_check
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,16 +16,14 @@ from flask_babel import gettext as _
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import audit, clock, jobs, notices, workflow
+from app import audit, clock, notices, workflow
 from app.actors import SYSTEM
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.payment import Notification, Trade
-from app.operations import invoices, seats
-from app.presentation import yuan
+from app.operations import invoices, refunds, seats
 from app.workflow import ORDER_MOVES, PAYMENT_MOVES
 from models import Order, Payment, TrainingPlan
 
-REFUND_JOB = "refund_payment"
 PAID = ("paid", "finished")
 log = logging.getLogger("portal.payments")
 
@@ -144,12 +142,11 @@ def settle(payment_id: int) -> None:
 
 
 def _close(payment: Payment, end: End) -> None:
-    """Write how a payment ends; one that goes back gets its stable refund number and its job."""
-    values: dict[str, object] = {"reason": end.reason}
+    """Write how a payment ends; one that goes back gets its refund, which begins with it."""
     if end.state == "refunding":
-        values["refund_number"] = f"R{payment.id:012d}"
-        jobs.schedule(REFUND_JOB, payment.id)
-    if not workflow.move(Payment, [payment.id], "state", PAYMENT_MOVES, "received", end.state, **values):
+        refunds.open_refund(payment.id, payment.amount_fen, end.reason, actor=SYSTEM)
+        payment.reason = end.reason
+    elif not workflow.move(Payment, [payment.id], "state", PAYMENT_MOVES, "received", end.state, reason=end.reason):
         raise RuntimeError(f"payment {payment.id} was settled by someone else under our lock")
     audit.record(SYSTEM, "settle_payment", payment, {"state": end.state, "reason": end.reason})
 
@@ -203,30 +200,3 @@ def honour(order: Order, trade_no: str, paid_at: datetime) -> None:
     audit.record(SYSTEM, "pay_order", order, {"number": order.number, "trade_no": trade_no, "amount_fen": order.amount_fen})
     notices.tell("order_paid", "order", ids=[order.id], name=order.number, enterprise_id=order.enterprise_id,
                  institution_id=order.institution_id)
-
-
-def run_refund(payment_id: int, report: Callable[[int, int], None]) -> None:
-    """Job: pay a payment back. Safe twice: the refund number is the payment's own and moves money once.
-
-    Raises `GatewayError`; a passing one is tried again.
-    """
-    payment = db.session.get_one(Payment, payment_id, populate_existing=True)
-    if payment.state != "refunding":
-        return
-    assert payment.refund_number is not None
-    number, amount, trade_no = payment.order_number, payment.amount_fen, payment.trade_no
-    request_no, reason = payment.refund_number, payment.reason
-    let_go()
-    gateways().payment.refund(number, amount, request_no, reason, trade_no=trade_no)
-    with transaction():
-        if workflow.move(Payment, [payment_id], "state", PAYMENT_MOVES, "refunding", "refunded", refunded_at=clock.now()):
-            audit.record(SYSTEM, "refund_payment", payment, {"order": number, "amount_fen": amount})
-            _tell_refund(payment)
-    report(1, 1)
-
-
-def _tell_refund(payment: Payment) -> None:
-    order = db.session.get(Order, payment.order_id) if payment.order_id else None
-    if order is not None:
-        notices.tell("refunded", "order", ids=[order.id], name=order.number, remark=yuan(payment.amount_fen),
-                     enterprise_id=order.enterprise_id)

@@ -1,0 +1,50 @@
+"""Where money stands, in plain words: payments and refunds, on the page of an order and on the desk of 财务."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from app.presentation import moment, yuan
+from models import Payment, Refund
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where something stands, for a person: a word, the tone of its badge, and a sentence."""
+
+    label: str
+    tone: str
+    words: str = ""
+
+
+def payment_words(payment: Payment) -> Standing:
+    """What became of money that arrived, told to who paid it."""
+    amount = yuan(payment.amount_fen)
+    back = moment(max((each.done_at for each in payment.refunds if each.done_at), default=None))
+    words = {
+        "received": _("已收到付款 %(amount)s，正在处理。", amount=amount),
+        "applied": _("已收到付款 %(amount)s。", amount=amount),
+        "reseated": _("已收到付款 %(amount)s。%(reason)s", amount=amount, reason=payment.reason),
+        "refunding": _("收到付款 %(amount)s。%(reason)s退款正在办理，到账时间以支付宝为准。", amount=amount,
+                       reason=payment.reason),
+        "refunded": _("付款 %(amount)s 已于 %(at)s 原路退回。原因：%(reason)s", amount=amount, at=back, reason=payment.reason),
+        "unmatched": _("收到付款 %(amount)s，没有记入订单。%(reason)s", amount=amount, reason=payment.reason),
+    }
+    tones = {"refunding": "warn", "refunded": "warn", "unmatched": "bad", "received": "info"}
+    labels = {"received": _("处理中"), "applied": _("已入账"), "reseated": _("已入账"), "refunding": _("退款中"),
+              "refunded": _("已退款"), "unmatched": _("待核对")}
+    return Standing(labels[payment.state], tones.get(payment.state, "ok"), words[payment.state])
+
+
+def refund_words(refund: Refund) -> Standing:
+    """How a refund stands."""
+    words = {
+        "proposed": Standing(_("待批准"), "info", _("已提出，等待另一人批准。")),
+        "due": Standing(_("退款中"), "warn", _("正在办理，到账时间以支付宝为准。")),
+        "done": Standing(_("已退款"), "ok", _("已于 %(at)s 原路退回。", at=moment(refund.done_at))),
+        "failed": Standing(_("退款未成功"), "bad", _("支付平台没有受理，财务人员正在处理。")),
+        "declined": Standing(_("不予退款"), "neutral", refund.remark),
+    }
+    return words[refund.state]
