@@ -58,7 +58,7 @@ TABLE: dict[str, dict[str, Verbs]] = {
     # 报名: open plans; the workbook of a list; its photos
     "EnrolView": {ENTERPRISE: ("list", "show", "download")},
     "RosterView": {ENTERPRISE: ("show", "import", "download")},
-    "PhotoView": {ENTERPRISE: ("edit",)},
+    "PhotoView": {ENTERPRISE: ("show", "upload")},
     # 候补 for a full plan
     "WaitlistView": {ENTERPRISE: ("edit",)},
     # 已报名列表 with admission tickets

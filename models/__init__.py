@@ -14,11 +14,12 @@ from models.jobs import Job, Timer
 from models.notices import Notice, NoticeRead, NoticeReader, NoticeText
 from models.orders import Invoice, Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
+from models.photos import PhotoUpload
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
 from models.readings import LicenceReading
 from models.refunds import Refund, RefundEnrolment
 from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
-from models.rosters import Enrolment, ImportBatch, PhotoUpload
+from models.rosters import Enrolment, ImportBatch
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 from models.waitlist import WaitlistEntry
 

@@ -195,6 +195,7 @@ def bring(enterprise: Walker, data: bytes) -> None:
 
 def upload_photos(enterprise: Walker, batch: str, workers: list[Person]) -> None:
     """Step 6: portraits in a zip, ID fronts as many files with one left out, the last one by itself."""
+    enterprise.press("去上传照片")
     enterprise.page.locator("#photos-portrait").set_input_files(
         [{"name": "portraits.zip", "mimeType": "application/zip", "buffer": photo_zip(workers, "portrait")}])
     enterprise.press("点我批量上传寸照")

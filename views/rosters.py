@@ -7,17 +7,15 @@ from typing import Any
 from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from app import files, scope
 from app.errors import NotFound
-from app.extensions import db
-from app.operations import photos, rosters
+from app.operations import rosters
 from models import Enrolment, ImportBatch, TrainingPlan
 from views.base import PortalView, download, page, said, uploaded
 from views.listing import Search, like, listing
-from views.photos import lacking_filter, uploads_of
+from views.photos import order_of, people_lacking
 
 PEOPLE = (joinedload(Enrolment.occupation), joinedload(Enrolment.level))
 
@@ -37,16 +35,12 @@ class RosterView(PortalView):
     @page("/batches/<int:batch_id>", "show")
     def show(self, batch_id: int) -> Any:
         batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.plan), joinedload(ImportBatch.marked))
-        people = scope.visible(self.actor, Enrolment).where(Enrolment.batch_id == batch.id)
-        lacking = people.where(Enrolment.portrait_id.is_(None) | Enrolment.id_front_id.is_(None))
-        rows = listing(people, order=(Enrolment.id,), options=PEOPLE, size=60,
-                       searches=(Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),),
-                       filters=(lacking_filter(),))
-        ordered = db.session.scalars(people.where(Enrolment.order_id.is_not(None)).limit(1)).first()
+        rows = listing(scope.visible(self.actor, Enrolment).where(Enrolment.batch_id == batch.id), order=(Enrolment.id,),
+                       options=PEOPLE, size=60, searches=(Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),))
         return self.page(
-            "portal/enrol/batch.html", batch=batch, plan=batch.plan, listing=rows, title=_("报名名单"), lacking=_count(lacking),
-            order_id=ordered.order_id if ordered else None, job=rosters.import_job(batch), shown_faults=rosters.SHOWN_FAULTS,
-            kinds=photos.kind_names(), uploads=uploads_of(batch))
+            "portal/enrol/batch.html", batch=batch, plan=batch.plan, listing=rows, title=_("报名名单"),
+            lacking=people_lacking(self.actor, batch), order_id=order_of(self.actor, batch), job=rosters.import_job(batch),
+            shown_faults=rosters.SHOWN_FAULTS)
 
     @page("/batches/<int:batch_id>/discard", "import", ("POST",))
     def discard(self, batch_id: int) -> Any:
@@ -61,7 +55,3 @@ class RosterView(PortalView):
         if batch.marked is None:
             raise NotFound("")
         return download(files.read(batch.marked), batch.marked.name, files.XLSX)
-
-
-def _count(statement: Any) -> int:
-    return db.session.scalar(select(func.count()).select_from(statement.with_only_columns(Enrolment.id).subquery())) or 0

@@ -184,6 +184,12 @@ def upload_one(enrolment: Enrolment, kind: str, data: bytes, *, actor: Actor) ->
         audit.record(actor, "upload_photo", enrolment, {"kind": kind})
 
 
+def last_upload(batch: ImportBatch, kind: str) -> PhotoUpload | None:
+    """The newest upload of photos of one kind."""
+    return db.session.scalars(select(PhotoUpload).where(PhotoUpload.batch_id == batch.id, PhotoUpload.kind == kind)
+                              .order_by(PhotoUpload.id.desc()).limit(1)).first()
+
+
 def picture_reason(fault: PictureFault) -> str:
     """What is wrong with a picture, and what to do."""
     args: dict[str, Any] = fault.message_args

@@ -19,11 +19,10 @@ from app.documents.faults import DocumentFault
 from app.documents.workbooks import Fault, mark_faults
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import db, transaction
-from app.operations.photos import run_photo_upload
 from app.operations.roster_rows import PersonRow, Roster, RowFault, choices_of, read
-from models import Education, Enrolment, Enterprise, ImportBatch, Job, Occupation, PhotoUpload, SkillLevel, Title, TrainingPlan
+from models import Education, Enrolment, Enterprise, ImportBatch, Job, Occupation, SkillLevel, Title, TrainingPlan
 
-__all__ = ["discard", "run_import", "run_photo_upload", "start_import", "template"]
+__all__ = ["discard", "run_import", "start_import", "template"]
 
 IMPORT_JOB = "import_roster"
 MOST_BYTES = 20 * 1024 * 1024
@@ -159,9 +158,3 @@ def discard(batch: ImportBatch, *, actor: Actor) -> None:
 def import_job(batch: ImportBatch) -> Job | None:
     """The job of a batch that is still being read."""
     return jobs.latest(IMPORT_JOB, batch.id)
-
-
-def last_upload(batch: ImportBatch, kind: str) -> PhotoUpload | None:
-    """The newest upload of photos of one kind."""
-    return db.session.scalars(select(PhotoUpload).where(PhotoUpload.batch_id == batch.id, PhotoUpload.kind == kind)
-                              .order_by(PhotoUpload.id.desc()).limit(1)).first()
