@@ -43,6 +43,10 @@ NOTICES: dict[str, Line] = {
     "order_paid": Line(("enterprise", "institution"), _l("订单已支付"), _l("%(what)s已支付，人员已报名。"), "ok"),
     "order_expired": Line(("enterprise",), _l("订单超时失效"), _l("%(what)s超时未支付，已失效，名额已释放。"), "warn"),
     "refunded": Line(("enterprise",), _l("退款完成"), _l("%(what)s的付款 %(remark)s 已原路退回。"), "warn"),
+    "carried_over": Line(
+        ("enterprise",), _l("缺勤人员转入新计划"), _l("%(what)s此前缺勤，已由培训机构转入“%(remark)s”继续培训，无需再次缴费。"), "ok"),
+    "carry_over_undone": Line(
+        ("enterprise",), _l("缺勤转入已撤销"), _l("%(what)s转入“%(remark)s”已撤销，恢复为缺勤，可以再次转入。"), "warn"),
     "invoice_issued": Line(("enterprise",), _l("发票已开具"), _l("%(what)s的发票已开具，可以下载。"), "ok"),
     "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
     "seats_offered": Line(("enterprise",), _l("候补到名额"),
@@ -91,6 +95,10 @@ THINGS: dict[str, Thing] = {
         _l("订单“%(name)s”"), _l("%(n)s 个订单"),
         {"enterprise": ("OrderView.show", "order_id", "id"), "institution": ("OrderView.show", "order_id", "id")},
         {"enterprise": ("OrderView.list", {}), "institution": ("OrderView.list", {})}),
+    "enrolment": Thing(
+        _l("人员“%(name)s”"), _l("%(n)s 名人员"),
+        {"enterprise": ("PeopleView.show", "enrolment_id", "id"), "institution": ("PeopleView.show", "enrolment_id", "id")},
+        {"enterprise": ("PeopleView.list", {}), "institution": ("PeopleView.list", {})}),
     "certificate": Thing(
         _l("证书“%(name)s”"), _l("%(n)s 本证书"),
         {"enterprise": ("CertificateView.show", "certificate_id", "id"), "institution": ("CertificateView.show", "certificate_id", "id")},

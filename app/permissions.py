@@ -67,6 +67,8 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "OrderView": {ADMIN: ("list", "show"), ENTERPRISE: ("list", "show", "add", "pay", "cancel", "download"), INSTITUTION: ("list", "show")},
     # 开班与考勤
     "ClassView": {INSTITUTION: ("list", "show", "open", "attendance", "download")},
+    # 缺勤转入
+    "CarryOverView": {INSTITUTION: ("show", "add", "undo")},
     # 考核计划
     "ExamView": {INSTITUTION: ("list", "show", "add", "edit", "submit", "confirm", "download")},
     "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},

@@ -13,6 +13,7 @@ from views import (
     audit,
     calendar,
     captcha,
+    carry_overs,
     certificates,
     classes,
     console,
@@ -86,7 +87,7 @@ PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
     calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView, teachers.TeacherView,
-    waitlist.WaitlistView,
+    waitlist.WaitlistView, carry_overs.CarryOverView,
     rosters.RosterView, photos.PhotoView,
 )
 

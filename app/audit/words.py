@@ -28,6 +28,7 @@ VERBS: dict[str, Any] = {
     "ask_bulk_step": _l("批量办理"), "rotate_keys": _l("更换加密密钥"),
     "register": _l("企业注册"), "correct_enterprise": _l("修改企业信息"),
     "save_plan": _l("保存培训计划"), "open_class": _l("开班"), "mark_attendance": _l("标记考勤"), "confirm_attendance": _l("确认考勤"),
+    "carry_over": _l("缺勤人员转入"), "undo_carry_over": _l("撤销缺勤转入"),
     "reveal_contact": _l("查看联系人完整电话"), "reveal_person": _l("查看完整身份证号和手机号"),
     "import_roster": _l("导入报名名单"), "discard_roster": _l("删除报名名单"),
     "upload_photos": _l("批量上传照片"), "upload_photo": _l("上传一张照片"),
