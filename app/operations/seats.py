@@ -6,7 +6,7 @@ meet wait for each other and never for ever.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import aliased
 
 from app import audit, clock, workflow
@@ -27,12 +27,13 @@ def take(plan_id: int, people: int, *, enrolling: bool = True, offer: int = 0) -
 
     With `enrolling` the plan must also be approved, within its enrolment window and not opened as a class (E11); without
     it only the seats count, for a payment that comes after its order ended (C6). `offer` is how many seats are reserved for
-    the buyer: the reservation is used up. Seats reserved for others are not there, and a
-    cancelled plan has none.
+    the buyer: the reservation is used up. Seats reserved for others are not there, and a cancelled plan has none.
     """
     at = clock.now()
-    wanted = [TrainingPlan.review_state == "approved", TrainingPlan.class_opened_at.is_(None),
-              TrainingPlan.enrolment_opens_at <= at, TrainingPlan.enrolment_closes_at > at] if enrolling else []
+    wanted: list[ColumnElement[bool]] = [TrainingPlan.cancelled_at.is_(None)]
+    if enrolling:
+        wanted += [TrainingPlan.review_state == "approved", TrainingPlan.class_opened_at.is_(None),
+                   TrainingPlan.enrolment_opens_at <= at, TrainingPlan.enrolment_closes_at > at]
     return seat_counter.change(plan_id, *wanted, taken=people, reserved=-offer)
 
 
