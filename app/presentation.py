@@ -58,16 +58,17 @@ def step_label(name: str) -> Any:
     return REVIEW[name].label
 
 
-def window_words(plan: TrainingPlan) -> tuple[str, str]:
+def window_words(plan: TrainingPlan, left: int | None = None) -> tuple[str, str]:
     """Where the enrolment window of an approved plan stands at this second, with its tone: 3 天后开放, 今天 17:00 截止, 已截止.
-    It opens and closes by the clock alone (J4); the words follow `enrolling` and `enrolment_ended`."""
+    It opens and closes by the clock alone (J4); the words follow `enrolling` and `enrolment_ended`. `left` is how many seats are
+    there for the reader, where that is known better than by the plan's own count."""
     if plan.cancelled_at is not None:
         return _("计划已取消"), "bad"
     if plan.enrolment_ended:
         return _("已截止"), "neutral"
     if not plan.enrolling:
         return _coming(plan.enrolment_opens_at, (_("今天 %(time)s 开放"), _("明天 %(time)s 开放"), _("%(n)s 天后开放"))), "neutral"
-    if not plan.seats_left:
+    if not (plan.seats_left if left is None else left):
         return _("名额已满"), "warn"
     closing = _coming(plan.enrolment_closes_at, (_("今天 %(time)s 截止"), _("明天 %(time)s 截止"), _("%(n)s 天后截止")))
     return closing, "warn" if _days_until(plan.enrolment_closes_at) <= 1 else "info"
@@ -83,11 +84,12 @@ def _coming(at: datetime, words: tuple[str, str, str]) -> str:
     return words[min(days, 2)] % {"time": f"{at.astimezone(clock.SHANGHAI):%H:%M}", "n": days}
 
 
-def seat_words(plan: TrainingPlan) -> str:
+def seat_words(plan: TrainingPlan, left: int | None = None) -> str:
     """剩余 12 / 60 个名额."""
-    if not plan.seats_left:
+    left = plan.seats_left if left is None else left
+    if not left:
         return _("%(total)s 个名额已满", total=plan.seats)
-    return _("剩余 %(left)s / %(total)s 个名额", left=plan.seats_left, total=plan.seats)
+    return _("剩余 %(left)s / %(total)s 个名额", left=left, total=plan.seats)
 
 
 def explain(error: HTTPException | None) -> str:
@@ -110,4 +112,4 @@ def init_app(app: Flask) -> None:
         moment=moment, day=day, yuan=yuan, points=points, iso=iso, review_label=review_label, review_tone=review_tone,
         step_label=step_label, mask_id_number=mask_id_number, mask_phone=mask_phone, mask_name=mask_name,
         window_words=window_words, seat_words=seat_words)
-    app.jinja_env.globals.update(now=clock.now, Markup=Markup)
+    app.jinja_env.globals.update(now=lambda: clock.now(), Markup=Markup)  # a test may move the clock

@@ -48,6 +48,8 @@ class Order(Model):
     created_by_id: Mapped[int]
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     release_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    # When it expired or was cancelled; unknown of those that ended before it was kept.
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     trade_no: Mapped[str | None] = mapped_column(String(64))
     # When the gateway last answered about this order; an order that ended is asked about once more after its end.

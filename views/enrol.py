@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import jsonify
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import and_, select
@@ -11,7 +12,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, scope
 from app.extensions import db
-from app.operations import photos, rosters
+from app.operations import open_plans, photos, rosters
 from app.operations.plan_checks import SESSIONS
 from models import Enterprise, ImportBatch, Institution, PlanOccupation, TrainingPlan
 from views.base import PortalView, download, page
@@ -26,10 +27,10 @@ def _window_filter() -> Filter:
         at = clock.now()
         not_over = and_(TrainingPlan.class_opened_at.is_(None), TrainingPlan.cancelled_at.is_(None), TrainingPlan.enrolment_closes_at > at)
         started = TrainingPlan.enrolment_opens_at <= at
-        return {"open": and_(not_over, started), "soon": and_(not_over, ~started), "over": ~not_over}[value]
+        return {"now": not_over, "open": and_(not_over, started), "soon": and_(not_over, ~started), "over": ~not_over}[value]
 
-    choices = (("open", _l("报名中")), ("soon", _l("即将开始")), ("over", _l("已结束")))
-    return Filter("window", _l("报名时间"), choices, clause, default="open")
+    choices = (("now", _l("报名中和即将开始")), ("open", _l("报名中")), ("soon", _l("即将开始")), ("over", _l("已结束")))
+    return Filter("window", _l("报名时间"), choices, clause, default="now")
 
 
 class EnrolView(PortalView):
@@ -41,7 +42,8 @@ class EnrolView(PortalView):
     @page("/", "list")
     def list(self) -> Any:
         rows = listing(
-            scope.visible(self.actor, TrainingPlan), order=(TrainingPlan.enrolment_closes_at, TrainingPlan.id),
+            scope.visible(self.actor, TrainingPlan),
+            order=(TrainingPlan.enrolment_opens_at > clock.now(), TrainingPlan.enrolment_closes_at, TrainingPlan.id),
             searches=(Search("q", _l("计划名称"), lambda text: like(TrainingPlan.name, text)),
                       Search("institution", _l("培训机构"), lambda text: TrainingPlan.institution_id.in_(
                           select(Institution.id).where(like(Institution.name, text))))),
@@ -49,7 +51,8 @@ class EnrolView(PortalView):
             options=(joinedload(TrainingPlan.institution),
                      selectinload(TrainingPlan.occupations).joinedload(PlanOccupation.occupation)))
         enterprise = self.fetch(Enterprise, self.actor.enterprise_id)
-        return self.page("portal/enrol/list.html", listing=rows, title=_("报名"), enterprise=enterprise, sizes=photos.SIZES)
+        return self.page("portal/enrol/list.html", listing=rows, title=_("报名"), enterprise=enterprise, sizes=photos.SIZES,
+                         standings=open_plans.standings(rows.rows, enterprise), places=open_plans.in_line(enterprise))
 
     @page("/roster.xlsx", "download")
     def template(self) -> Any:
@@ -61,6 +64,15 @@ class EnrolView(PortalView):
         batches = db.session.scalars(
             scope.visible(self.actor, ImportBatch).where(ImportBatch.plan_id == plan.id, ImportBatch.state != "discarded")
             .order_by(ImportBatch.id.desc()).options(joinedload(ImportBatch.workbook)))
+        enterprise = self.fetch(Enterprise, self.actor.enterprise_id)
         return self.page("portal/enrol/plan.html", plan=plan, title=plan.name, batches=batches.all(), forms=dict(FORMS),
                          sessions=SESSIONS, occupation_names=occupation_names(plan),
-                         enterprise=self.fetch(Enterprise, self.actor.enterprise_id))
+                         enterprise=enterprise, standing=open_plans.standings([plan], enterprise)[plan.id])
+
+    @page("/plans/<int:plan_id>/standing", "show")
+    def standing(self, plan_id: int) -> Any:
+        """For the page's clock: whether seats are still kept, and for how many seconds."""
+        plan = self.fetch(TrainingPlan, plan_id)
+        now = open_plans.standings([plan], self.fetch(Enterprise, self.actor.enterprise_id))[plan_id]
+        left = (now.until - clock.now()).total_seconds() if now.until else 0
+        return jsonify(state="kept" if now.kept else "over", seconds=max(0.0, left))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import redirect
+from flask import jsonify, redirect
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import and_, or_, select
@@ -18,6 +18,7 @@ from app.presentation import day, moment
 from models import Enrolment, Enterprise, ImportBatch, Invoice, Order, Payment, TrainingPlan
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, like, listing
+from views.order_story import story
 from views.standings import Standing, payment_words, refund_words
 
 SHOWN_PEOPLE = 100
@@ -94,11 +95,17 @@ class OrderView(PortalView):
         people = db.session.scalars(
             scope.visible(self.actor, Enrolment).where(Enrolment.order_id == order_id).order_by(Enrolment.id)
             .options(joinedload(Enrolment.occupation), joinedload(Enrolment.level)).limit(SHOWN_PEOPLE)).all()
-        return self.page("portal/orders/show.html", order=order, standing=standing_of(order), people=people,
+        return self.page("portal/orders/show.html", order=order, story=story(order, paid), standing=standing_of(order), people=people,
                          payments=[(each, payment_words(each)) for each in paid],
                          refunds=[(each, refund_words(each)) for payment in paid for each in payment.refunds],
                          invoice=order.invoice, invoice_standing=invoice_words(order.invoice) if order.invoice else None,
                          title=_("订单 %(number)s", number=order.number))
+
+    @page("/<int:order_id>/state", "show")
+    def state(self, order_id: int) -> Any:
+        """For the page's clock: the state, and the seconds that are left to pay by the clock of this machine."""
+        order = self.fetch(Order, order_id)
+        return jsonify(state=order.state, seconds=max(0.0, (order.expires_at - clock.now()).total_seconds()))
 
     @page("/add/<int:batch_id>", "add", ("POST",))
     def add(self, batch_id: int) -> Any:

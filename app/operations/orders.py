@@ -184,7 +184,7 @@ def release_overdue(plan_id: int) -> None:
 
 def _end(order: Order, state: str, actor: Actor) -> bool:
     """End a pending order: its people are drafts again, its seats free, once. Inside a transaction, the plan locked."""
-    if not workflow.move(Order, [order.id], "state", ORDER_MOVES, "pending", state):
+    if not workflow.move(Order, [order.id], "state", ORDER_MOVES, "pending", state, ended_at=clock.now()):
         return False
     freed = seats.let_drop(order)
     audit.record(actor, "cancel_order" if state == "cancelled" else "expire_order", order,

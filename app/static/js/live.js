@@ -30,17 +30,49 @@
     window.setTimeout(ask, 500);
   });
 
+  /* A deadline by the server's clock: what the page said at its birth, and the time since, which no change of the person's clock
+     moves. A sleeping machine stops counting, so whoever comes back asks. */
   all("[data-countdown]").forEach((box) => {
-    const until = Date.parse(box.dataset.countdown);
     const two = (number) => String(number).padStart(2, "0");
-    const tick = () => {
-      const left = Math.max(0, Math.floor((until - Date.now()) / 1000));
+    const born = performance.getEntriesByType("navigation")[0];
+    let ends = (born ? born.responseStart : 0) + Date.parse(box.dataset.countdown) - Date.parse(box.dataset.now);
+    let over = false;
+    let next = 0;
+
+    const show = () => {
+      const left = Math.max(0, Math.ceil((ends - performance.now()) / 1000));
       const hours = Math.floor(left / 3600);
       box.textContent = left ? `${hours ? `${hours}:` : ""}${two(Math.floor(left / 60) % 60)}:${two(left % 60)}` : box.dataset.over;
       box.classList.toggle("soon", left > 0 && left < 600);
       box.classList.toggle("over", !left);
-      if (left) window.setTimeout(tick, 1000);
+      if (over !== !left) {
+        over = !left;
+        all("[data-until-over]").forEach((part) => { part.hidden = over; });
+        all("[data-once-over]").forEach((part) => { part.hidden = !over; });
+        if (over) ask();
+      }
+    };
+    const tick = () => { show(); window.setTimeout(tick, 1000 - (performance.now() % 1000)); };
+
+    /* How it stands there: every quarter of a minute, more often once the time is over, until something has happened. */
+    const ask = async () => {
+      window.clearTimeout(next);
+      if (!box.dataset.ask) return;
+      next = window.setTimeout(ask, over ? 4000 : 15000);
+      if (document.hidden) return;
+      try {
+        const answer = await fetch(box.dataset.ask, { headers: { "X-Requested-With": "fetch" }, cache: "no-store" });
+        if (answer.redirected || [401, 403, 404].includes(answer.status)) { window.location.reload(); return; }
+        if (!answer.ok) return;
+        const told = await answer.json();
+        if (told.state !== box.dataset.state) { window.location.reload(); return; }
+        ends = performance.now() + told.seconds * 1000;
+        show();
+      } catch { /* the line was down for a moment: the clock goes on by itself */ }
     };
     tick();
+    next = window.setTimeout(ask, 15000);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+    window.addEventListener("pageshow", (event) => { if (event.persisted) ask(); });
   });
 })();

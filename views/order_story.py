@@ -1,0 +1,41 @@
+"""What has happened to an order, for the line of its page: each step with its moment, in words (E15, E16, C6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask_babel import gettext as _
+
+from app.presentation import yuan
+from models import Order, Payment
+
+
+@dataclass(frozen=True)
+class Event:
+    """`at` is None where the moment was not kept."""
+
+    at: datetime | None
+    label: str
+    tone: str = ""
+    words: str = ""
+
+
+def story(order: Order, payments: Sequence[Payment]) -> list[Event]:
+    """From 生成订单 to the invoice, newest first."""
+    free = _("%(n)s 人，免费", n=order.people)
+    held = _("锁定 %(n)s 个名额，应付 %(amount)s", n=order.people, amount=yuan(order.amount_fen))
+    events = [Event(order.created_at, _("生成订单"), "", held if order.amount_fen else free)]
+    for payment in payments:
+        events.append(Event(payment.paid_at, _("付款"), "ok", f"{yuan(payment.amount_fen)} {payment.reason}".strip()))
+        events += [Event(refund.done_at, _("原路退回"), "bad", yuan(refund.amount_fen)) for refund in payment.refunds if refund.done_at]
+    if order.ended_at is not None or order.state in ("expired", "cancelled"):
+        late = order.state != "cancelled"
+        events.append(Event(order.ended_at, _("超时未支付") if late else _("取消订单"), "bad", _("名额已释放")))
+    if order.paid_at is not None:
+        events.append(Event(order.paid_at, _("报名成功"), "ok", _("%(n)s 人", n=order.people)))
+    if order.invoice is not None and order.invoice.issued_at is not None:
+        events.append(Event(order.invoice.issued_at, _("开具发票"), "ok"))
+    # What happened in the same second stays in the order of the journey.
+    return sorted(events, key=lambda event: event.at or order.expires_at)[::-1]
