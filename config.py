@@ -22,11 +22,12 @@ VERSION = "1.0.0"
 ROOT = Path(__file__).resolve().parent
 MODES = ("demo", "production", "test")
 SECOND_FACTOR = ("offered", "required")
+INVOICE_PROVIDERS = ("nuonuo", "local")
 # What stands in SMS_NOTICE_TEMPLATES where no notice goes out by SMS: everything is set, also what is not wanted.
 NO_TEMPLATES = "none"
 DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
     "submit", "reopen", "change", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
-    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed"), 1))
+    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 
@@ -75,11 +76,13 @@ class Settings:
     sms_template_code: str = ""
     sms_notice_templates: str = ""
 
+    invoice_provider: str = "nuonuo"
     invoice_url: str = ""
+    invoice_token_url: str = ""
     invoice_app_key: str = ""
     invoice_app_secret: str = field(default="", repr=False)
-    invoice_access_token: str = field(default="", repr=False)
     invoice_seller_tax_number: str = ""
+    invoice_seller_name: str = ""
 
     exam_url: str = ""
     exam_token: str = field(default="", repr=False)
@@ -167,7 +170,7 @@ def _drawn_secrets(var_dir: Path) -> dict[str, str]:
         var_dir.mkdir(parents=True, exist_ok=True)
         drawn = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("secret_key", "data_key", "index_key")}
         drawn |= {name: secrets.token_hex(16) for name in
-                  ("sms_access_key_secret", "invoice_app_secret", "invoice_access_token", "exam_token", "ministry_token")}
+                  ("sms_access_key_secret", "invoice_app_secret", "exam_token", "ministry_token")}
         fresh = path.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps(drawn), encoding="ascii")
         fresh.chmod(0o600)
@@ -200,8 +203,10 @@ def _fill_for_demo(values: dict[str, object], settings: Settings) -> None:
         "sms_template_code": "SMS_000000001",
         "sms_notice_templates": DEMO_NOTICE_TEMPLATES,
         "invoice_url": f"{base}/invoice",
+        "invoice_token_url": f"{base}/invoice/accessToken",
         "invoice_app_key": "demo",
         "invoice_seller_tax_number": "91330100MA2AAAA05G",
+        "invoice_seller_name": "建设工人培训演示收款单位",
         "exam_url": f"{base}/exam",
         "ministry_url": f"{base}/ministry",
         **_drawn_secrets(settings.var_dir),
@@ -212,8 +217,10 @@ def _fill_for_demo(values: dict[str, object], settings: Settings) -> None:
 
 
 def _production_problems(settings: Settings) -> list[str]:
+    # Without a tax platform nothing of it is to be set but who the payee is.
+    needless = ("invoice_url", "invoice_token_url", "invoice_app_key", "invoice_app_secret") if settings.invoice_provider == "local" else ()
     problems = [f"{f.name.upper()} is not set" for f in fields(Settings)
-                if getattr(settings, f.name) == "" and f.name != "mode"]
+                if getattr(settings, f.name) == "" and f.name != "mode" and f.name not in needless]
     for gateway in GATEWAYS:
         name = {"alipay": "alipay_gateway_url", "sms": "sms_endpoint"}.get(gateway, f"{gateway}_url")
         host = urlsplit(getattr(settings, name)).hostname or ""
@@ -278,6 +285,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if first.mode not in MODES:
         problems.append(f"MODE={first.mode!r} must be one of {', '.join(MODES)}")
     problems += _sign_in_problems(first)
+    if first.invoice_provider not in INVOICE_PROVIDERS:
+        problems.append(f"INVOICE_PROVIDER={first.invoice_provider!r} must be one of {', '.join(INVOICE_PROVIDERS)}")
     if first.ocr not in ("on", "off"):
         problems.append(f"OCR={first.ocr!r} must be on or off")
     if not problems and not first.production:

@@ -36,7 +36,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(settings)
     app.extensions["settings"] = settings
     app.extensions["vault"] = Vault(settings.data_key, settings.index_key, settings.older_data_keys)
-    app.extensions["gateways"] = gateways.build(settings)
+    app.extensions["gateways"] = _gateways(settings)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.trusted_proxies, settings.trusted_proxies)  # type: ignore[method-assign]
     if settings.redis_url:
@@ -54,6 +54,14 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
         _add_views(app)
     _add_answers(app)
     return app
+
+
+def _gateways(settings: Settings) -> gateways.Gateways:
+    """The outside systems, with what they need of ours: the paper of a receipt, and a place for a token."""
+    from app.documents.receipts import draw
+    from app.operations.gateway_tokens import DatabaseTokens
+
+    return gateways.build(settings, draw, DatabaseTokens("invoice"))
 
 
 def _engine_options(settings: Settings) -> dict[str, Any]:

@@ -24,6 +24,9 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "review_days": ("5", _l("审核时限（天），超过即标为超期")),
     "code_minutes": ("5", _l("短信验证码有效期（分钟）")),
     "push_batch": ("200", _l("每次推送证书数量")),
+    "invoice_goods_name": ("职业技能培训费", _l("发票项目名称")),
+    "invoice_goods_code": ("3070201020000000000", _l("发票税收分类编码（19 位）")),
+    "invoice_tax_rate": ("0.03", _l("发票税率，如 0.03（平台默认销售方）")),
 }
 
 # The least and the most each number may be.
@@ -33,6 +36,20 @@ LIMITS: dict[str, tuple[int, int]] = {
     "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "review_days": (1, 90),
     "two_person_review": (0, 1),
 }
+
+
+TEXTS = ("invoice_goods_name", "invoice_goods_code", "invoice_tax_rate")
+TAX_RATES = ("0", "0.01", "0.03", "0.05", "0.06", "0.09", "0.13")
+
+
+def check_text(key: str, value: str) -> None:
+    """Raise `Invalid` for a text that an invoice could not carry."""
+    if key == "invoice_tax_rate" and value not in TAX_RATES:
+        raise Invalid(_("税率应为下列之一：%(rates)s。", rates="、".join(TAX_RATES)), "value")
+    if key == "invoice_goods_code" and not (len(value) == 19 and value.isascii() and value.isdigit()):
+        raise Invalid(_("税收分类编码应为 19 位数字。"), "value")
+    if key == "invoice_goods_name" and not 0 < len(value.strip()) <= 90:
+        raise Invalid(_("请填写项目名称，不超过 90 个字。"), "value")
 
 
 def check_number(key: str, value: str) -> None:

@@ -64,7 +64,12 @@ TABLE: dict[str, dict[str, Verbs]] = {
     # 已报名列表 with admission tickets
     "EnrolledView": {ENTERPRISE: ("list", "download")},
     # 订单
-    "OrderView": {ADMIN: ("list", "show"), ENTERPRISE: ("list", "show", "add", "pay", "cancel", "download"), INSTITUTION: ("list", "show")},
+    "OrderView": {ADMIN: ("list", "show"), ENTERPRISE: ("list", "show", "add", "pay", "cancel"), INSTITUTION: ("list", "show")},
+    # 电子发票; `upload` is for who issues, `edit` for whose details they are
+    "InvoiceView": {ADMIN: ("list", "show", "download", "upload", "again"), INSTITUTION: ("list", "show", "download", "upload", "again"),
+                    ENTERPRISE: ("list", "show", "download", "edit", "again")},
+    # 销售方: which institutions issue in their own name
+    "InvoiceSellerView": {ADMIN: ("list", "edit")},
     # 开班与考勤
     "ClassView": {INSTITUTION: ("list", "show", "open", "attendance", "download")},
     # 缺勤转入

@@ -161,6 +161,10 @@ def _refund(actor: Actor) -> Clause:
 
 
 def _invoice(actor: Actor) -> Clause:
+    if actor.is_enterprise:
+        return Invoice.enterprise_id == actor.enterprise_id
+    if actor.is_institution:
+        return Invoice.institution_id == actor.institution_id
     return Invoice.order_id.in_(select(Order.id).where(_order(actor)))
 
 

@@ -249,7 +249,9 @@ WAITLIST_MOVES: Moves = {"waiting": ("offered", "declined", "closed"), "offered"
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),
                         "refunding": ("refunded", "unmatched")}
 REFUND_MOVES: Moves = {"proposed": ("due", "declined"), "due": ("done", "failed"), "failed": ("due", "declined")}
-INVOICE_MOVES: Moves = {"waiting": ("requested", "failed"), "requested": ("issued", "failed"), "failed": ("waiting",)}
+# An upload by hand issues what waits or has failed, and takes the place of a receipt; nothing is asked of a platform then.
+INVOICE_MOVES: Moves = {"waiting": ("requested", "failed", "issued", "cancelled"), "requested": ("issued", "failed"),
+                        "failed": ("waiting", "issued", "cancelled"), "issued": ("issued",)}
 PUSH_MOVES: Moves = {"waiting": ("pushed", "failed"), "failed": ("waiting",), "pushed": ("waiting",)}
 # A text message that was "sending" when its worker died may have gone out: it is failed, and only a person sends it again.
 NOTICE_TEXT_MOVES: Moves = {"waiting": ("sending", "dropped"), "sending": ("sent", "waiting", "failed"), "failed": ("sending",)}

@@ -10,9 +10,10 @@ from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
 from models.files import StoredFile
 from models.filings import Filing, Room, TeacherOccupation, TeacherPaper
 from models.form_drafts import FormDraft
+from models.invoices import GatewayToken, Invoice, InvoiceProfile, InvoiceSeller
 from models.jobs import Job, Timer
 from models.notices import Notice, NoticeRead, NoticeReader, NoticeText
-from models.orders import Invoice, Order, Payment
+from models.orders import Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
 from models.photos import PhotoUpload
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
@@ -25,10 +26,11 @@ from models.waitlist import WaitlistEntry
 
 __all__ = [
     "Account", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate", "CertificateCounter",
-    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "ImportBatch",
-    "Institution", "Invoice", "Job", "LicenceReading", "Notice", "NoticeRead", "NoticeReader", "NoticeText",
-    "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay",
-    "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Refund", "RefundEnrolment", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
+    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "GatewayToken",
+    "ImportBatch", "Institution", "Invoice", "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading", "Notice",
+    "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter", "Payment",
+    "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Refund",
+    "RefundEnrolment", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
     "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
     "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry",
     "Withdrawal",

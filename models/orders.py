@@ -1,8 +1,8 @@
-"""Orders and money: the order with its hold, each payment as a fact, refunds, invoices."""
+"""Orders and money: the order with its hold, and each payment as a fact."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from flask_appbuilder import Model
@@ -10,13 +10,13 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app import clock
-from models.files import StoredFile
 from models.parties import Enterprise, Institution
 from models.plans import TrainingPlan
 from models.rosters import Enrolment, ImportBatch
 from models.types import Id, State, UtcDateTime
 
 if TYPE_CHECKING:
+    from models.invoices import Invoice
     from models.refunds import Refund
 
 
@@ -60,7 +60,13 @@ class Order(Model):
     institution: Mapped[Institution] = relationship()
     enrolments: Mapped[list[Enrolment]] = relationship(primaryjoin="Order.id == foreign(Enrolment.order_id)",
                                                        order_by="Enrolment.id", viewonly=True)
-    invoice: Mapped[Invoice | None] = relationship(back_populates="order")
+    # The invoice and, after refunds, its red letters, in the order in which they came to be.
+    invoices: Mapped[list[Invoice]] = relationship(back_populates="order", order_by="Invoice.id")
+
+    @property
+    def invoice(self) -> Invoice | None:
+        """The invoice itself, without its red letters."""
+        return next((each for each in self.invoices if not each.is_red), None)
 
     @property
     def payable(self) -> bool:
@@ -107,27 +113,3 @@ class Payment(Model):
     def refundable_fen(self) -> int:
         """What is left of it to be refunded."""
         return self.amount_fen - self.refund_fen
-
-
-class Invoice(Model):
-    """The e-invoice of a paid order, due on the next Shanghai day (E17)."""
-
-    __tablename__ = "invoice"
-    __table_args__ = (
-        CheckConstraint("state IN ('waiting','requested','issued','failed')", name="invoice_state"),
-        CheckConstraint("state <> 'issued' OR (number IS NOT NULL AND file_id IS NOT NULL)", name="invoice_evidence"),
-    )
-    id: Mapped[Id]
-    order_id: Mapped[int] = mapped_column(ForeignKey("order_.id"), unique=True)
-    enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
-    due_on: Mapped[date]
-    state: Mapped[State] = mapped_column(String(20), default="waiting")
-    serial: Mapped[str | None] = mapped_column(String(64))
-    number: Mapped[str | None] = mapped_column(String(64))
-    file_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
-    reason: Mapped[str] = mapped_column(String(200), default="")
-    # The platform takes an order number once: each new attempt after a failure goes out under a number of its own.
-    attempt: Mapped[int] = mapped_column(default=1)
-    issued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    order: Mapped[Order] = relationship(back_populates="invoice")
-    file: Mapped[StoredFile | None] = relationship()

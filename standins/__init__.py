@@ -28,7 +28,6 @@ class StandinSettings(Protocol):
     sms_notice_templates: Any
     invoice_app_key: Any
     invoice_app_secret: Any
-    invoice_access_token: Any
     invoice_seller_tax_number: Any
     exam_token: Any
     ministry_token: Any

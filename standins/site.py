@@ -16,7 +16,7 @@ from standins.state import State, shanghai_text
 KINDS = {
     "alipay": ("trade", "notification"),
     "sms": ("message", "nonce"),
-    "invoice": ("invoice",),
+    "invoice": ("invoice", "red_form", "invoice_token"),
     "exam": ("session",),
     "ministry": ("certificate", "arrival"),
 }

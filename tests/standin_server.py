@@ -31,7 +31,6 @@ VALUES = {
                             "reject=SMS_000000106,order_paid=SMS_000000107",
     "invoice_app_key": "demo",
     "invoice_app_secret": "invoice-secret",
-    "invoice_access_token": "invoice-token",
     "invoice_seller_tax_number": "91330100MA2AAAA05G",
     "exam_token": "exam-token",
     "ministry_token": "ministry-token",
@@ -58,6 +57,8 @@ class RunningStandins:
             "alipay_public_key": self._keys["alipay_public"].read_text(encoding="ascii"),
             "sms_endpoint": f"{self.url}/sms",
             "invoice_url": f"{self.url}/invoice",
+            "invoice_token_url": f"{self.url}/invoice/accessToken",
+            "invoice_seller_name": "建设工人培训演示收款单位",
             "exam_url": f"{self.url}/exam",
             "ministry_url": f"{self.url}/ministry",
         }

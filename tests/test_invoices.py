@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,8 +33,8 @@ def paid(shop: Shop) -> Look:
 def invoice_of(shop: Shop, order: Look) -> dict[str, Any]:
     """The invoice in plain values."""
     with shop.tables():
-        row = db.session.scalars(select(Invoice).where(Invoice.order_id == order.id)).one()
-        names = ("id", "state", "serial", "number", "reason", "due_on", "file_id", "attempt")
+        row = db.session.scalars(select(Invoice).where(Invoice.order_id == order.id, Invoice.kind == "blue")).one()
+        names = ("id", "state", "serial", "number", "reason", "due_on", "pdf_id", "attempt", "amount_fen", "provider", "title")
         return {name: getattr(row, name) for name in names}
 
 
@@ -91,24 +92,31 @@ def test_title_tax_number_and_amount_are_the_orders(shop: Shop, clock: Any, run_
     assert len(order.number) <= 18
 
 
-def test_the_enterprise_downloads_it_and_nobody_else(shop: Shop, clock: Any, run_jobs: Any) -> None:
+def test_buyer_and_seller_download_and_print_it_and_nobody_else(shop: Shop, clock: Any, run_jobs: Any) -> None:
     order = paid(shop)
     client = shop.login(FIRST)
-    assert client.get(f"/orders/{order.id}/invoice").status_code == 404
+    page = f"/invoices/{invoice_of(shop, order)['id']}"
+    assert client.get(f"{page}/pdf").status_code == 404
     clock.set(next_morning(clock))
     run_jobs()
     number = invoice_of(shop, order)["number"]
-    answer = client.get(f"/orders/{order.id}/invoice")
-    assert answer.status_code == 200
-    assert answer.data.startswith(b"%PDF-")
-    assert f"{number}.pdf" in answer.headers["Content-Disposition"]
-    assert answer.headers["Cache-Control"] == "private, no-store"
+    for who in (FIRST, "hjp"):
+        answer = shop.login(who).get(f"{page}/pdf")
+        assert answer.data.startswith(b"%PDF-")
+        assert f"{number}.pdf" in answer.headers["Content-Disposition"]
+        assert answer.headers["Cache-Control"] == "private, no-store"
+    assert client.get(f"{page}/pdf?print=1").headers["Content-Disposition"].startswith("inline")
+    assert client.get(f"{page}/xml").data.startswith(b"<?xml")
+    assert client.get(f"{page}/ofd").status_code == 404
     assert f"发票号码 {number}" in client.get(f"/orders/{order.id}").text
-    file_id = invoice_of(shop, order)["file_id"]
+    file_id = invoice_of(shop, order)["pdf_id"]
     for other in (SECOND, "nbp"):
-        assert shop.login(other).get(f"/files/{file_id}").status_code == 404
-    assert shop.login(SECOND).get(f"/orders/{order.id}/invoice").status_code == 404
-    assert not shop.login("hjp").get(f"/orders/{order.id}/invoice").data.startswith(b"%PDF-")
+        stranger = shop.login(other)
+        assert stranger.get(f"/files/{file_id}").status_code == 404
+        for path in ("", "/pdf"):
+            assert stranger.get(page + path).status_code == 404
+        assert order.number not in stranger.get("/invoices/").text
+        assert stranger.post(f"{page}/{'edit' if other == SECOND else 'upload'}").status_code == 404
 
 
 def test_an_invoice_in_the_making_is_looked_at_again(shop: Shop, clock: Any, run_jobs: Any) -> None:
@@ -134,7 +142,7 @@ def test_a_lost_answer_makes_no_second_invoice(shop: Shop, clock: Any, run_jobs:
         clock.advance(minutes=3)
     assert invoice_of(shop, order)["state"] == "issued"
     assert len(requests_of(shop)) == 1
-    assert shop.count(StoredFile, kind="invoice") == 1
+    assert shop.count(StoredFile, kind="invoice") == 2  # PDF and XML
 
 
 def test_the_job_run_twice_keeps_one_file(shop: Shop, clock: Any, run_jobs: Any) -> None:
@@ -145,7 +153,7 @@ def test_the_job_run_twice_keeps_one_file(shop: Shop, clock: Any, run_jobs: Any)
     with shop.tables():
         invoices.run_issue(first["id"], lambda done, total: None)
     assert invoice_of(shop, order) == first
-    assert shop.count(StoredFile, kind="invoice") == 1
+    assert shop.count(StoredFile, kind="invoice") == 2  # PDF and XML
     assert shop.audits("issue_invoice") == 1
 
 
@@ -154,27 +162,25 @@ def test_a_failed_invoice_says_why_and_can_be_asked_for_again(shop: Shop, clock:
     shop.standins.control("invoice", "settings", {"fail_with": "购方税号有误"})
     clock.set(next_morning(clock))
     run_jobs()
-    client = shop.login(FIRST)
+    client, invoice_id = shop.login(FIRST), invoice_of(shop, order)["id"]
     page = client.get(f"/orders/{order.id}").text
     assert "开具失败" in page
     assert "购方税号有误" in page
     assert "重新申请开具" in page
     shop.standins.control("invoice", "settings", {"fail_with": ""})
-    assert "已重新申请开具" in client.post(f"/orders/{order.id}/invoice/again", follow_redirects=True).text
+    assert "已重新申请开具" in client.post(f"/invoices/{invoice_id}/again", follow_redirects=True).text
     run_jobs()
     made = invoice_of(shop, order)
     assert (made["state"], made["attempt"], made["reason"]) == ("issued", 2, "")
     assert [each["order"]["orderNo"] for each in requests_of(shop)] == [order.number, f"{order.number}-2"]
-    assert "状态已变化" in client.post(f"/orders/{order.id}/invoice/again", follow_redirects=True).text
+    assert "状态已变化" in client.post(f"/invoices/{invoice_id}/again", follow_redirects=True).text
     assert invoice_of(shop, order) == made
 
 
 def test_what_the_platform_refuses_is_told_to_the_person(shop: Shop, clock: Any, run_jobs: Any, monkeypatch: Any) -> None:
-    from app.extensions import gateways
-
     order = paid(shop)
-    with shop.tables():
-        monkeypatch.setattr(gateways().invoice, "_seller", "91330100MA2ZZZZ05G")
+    other = replace(shop.app.extensions["settings"], invoice_seller_tax_number="91330100MA2ZZZZ05G")
+    monkeypatch.setitem(shop.app.extensions, "settings", other)
     clock.set(next_morning(clock))
     run_jobs()
     failed = invoice_of(shop, order)
@@ -219,4 +225,3 @@ def test_an_unpaid_order_has_no_invoice(shop: Shop, clock: Any, run_jobs: Any) -
     assert shop.look(order.id).state == "expired"
     assert shop.count(Invoice) == 0
     assert shop.count(Order, state="paid") == 0
-    assert shop.login(FIRST).post(f"/orders/{order.id}/invoice/again").status_code == 404

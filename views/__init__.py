@@ -24,6 +24,8 @@ from views import (
     filing,
     health,
     institutions,
+    invoice_sellers,
+    invoices,
     jobs,
     lookup,
     notices,
@@ -60,6 +62,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     ("Orders", _l("报名与订单"), "cart", (
         (enrol.EnrolView, _l("报名"), "people"),
         (orders.OrderView, _l("订单"), "cart"),
+        (invoices.InvoiceView, _l("电子发票"), "file"),
         (exams.EnrolledView, _l("已报名列表"), "list"),
     )),
     ("Review", _l("审核"), "check", (
@@ -86,7 +89,8 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
-    calendar.CalendarFeedView, captcha.CaptchaView, plan_typing.PlanTypingView, notices.NoticeView, teachers.TeacherView,
+    calendar.CalendarFeedView, captcha.CaptchaView, invoice_sellers.InvoiceSellerView, plan_typing.PlanTypingView, notices.NoticeView,
+    teachers.TeacherView,
     waitlist.WaitlistView, carry_overs.CarryOverView,
     rosters.RosterView, photos.PhotoView,
 )

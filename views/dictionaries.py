@@ -158,5 +158,7 @@ def check_value(key: str, value: str) -> None:
     """A parameter's value is read by the very code that will use it. Raises `Invalid` in words."""
     if key == "certificate_number":
         parse_pattern(value)
+    elif key in parameters.TEXTS:
+        parameters.check_text(key, value)
     else:
         parameters.check_number(key, value)

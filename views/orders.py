@@ -10,19 +10,20 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
-from app import clock, files, scope
-from app.errors import NotFound
+from app import clock, scope
 from app.extensions import db
-from app.operations import invoices, orders
-from app.presentation import day, moment
-from models import Enrolment, Enterprise, ImportBatch, Invoice, Order, Payment, TrainingPlan
-from views.base import PortalView, download, page, said
+from app.operations import orders
+from app.presentation import moment
+from models import Enrolment, Enterprise, ImportBatch, Order, Payment, TrainingPlan
+from views.base import PortalView, page, said
+from views.invoices import context as invoice_context
+from views.invoices import invoice_words
 from views.listing import Filter, Search, like, listing
 from views.order_story import story
 from views.standings import Standing, payment_words, refund_words
 
 SHOWN_PEOPLE = 100
-DETAIL = (joinedload(Order.plan), joinedload(Order.enterprise), joinedload(Order.institution), selectinload(Order.invoice))
+DETAIL = (joinedload(Order.plan), joinedload(Order.enterprise), joinedload(Order.institution), selectinload(Order.invoices))
 
 
 def standing_of(order: Order) -> Standing:
@@ -39,17 +40,6 @@ def standing_of(order: Order) -> Standing:
     if order.state == "expired":
         return Standing(_("已过期"), "neutral", kept)
     return Standing(_("已取消"), "neutral", kept)
-
-
-def invoice_words(invoice: Invoice) -> Standing:
-    """How an invoice stands."""
-    words = {
-        "waiting": Standing(_("待开具"), "neutral", _("电子发票将于 %(day)s 开具，届时可在本页下载。", day=day(invoice.due_on))),
-        "requested": Standing(_("开具中"), "info", _("已提交开票平台，通常几分钟内完成。请稍后刷新本页。")),
-        "issued": Standing(_("已开具"), "ok", _("发票号码 %(number)s", number=invoice.number or "")),
-        "failed": Standing(_("开具失败"), "bad", _("开票平台未能开具：%(reason)s", reason=invoice.reason or _("未说明原因"))),
-    }
-    return words[invoice.state]
 
 
 def _state_filter() -> Filter:
@@ -98,7 +88,7 @@ class OrderView(PortalView):
         return self.page("portal/orders/show.html", order=order, story=story(order, paid), standing=standing_of(order), people=people,
                          payments=[(each, payment_words(each)) for each in paid],
                          refunds=[(each, refund_words(each)) for payment in paid for each in payment.refunds],
-                         invoice=order.invoice, invoice_standing=invoice_words(order.invoice) if order.invoice else None,
+                         **invoice_context(),
                          title=_("订单 %(number)s", number=order.number))
 
     @page("/<int:order_id>/state", "show")
@@ -131,20 +121,4 @@ class OrderView(PortalView):
     def cancel(self, order_id: int) -> Any:
         orders.cancel(self.fetch(Order, order_id), actor=self.actor)
         said(_("订单已取消，名额已释放。名单仍保留，可以重新生成订单。"))
-        return self.to("show", order_id=order_id)
-
-    @page("/<int:order_id>/invoice", "download")
-    def invoice(self, order_id: int) -> Any:
-        found = self.fetch(Order, order_id, selectinload(Order.invoice).joinedload(Invoice.file)).invoice
-        if found is None or found.file is None:
-            raise NotFound(_("这笔订单的电子发票还没有开具。"))
-        return download(files.read(found.file), found.file.name, found.file.content_type)
-
-    @page("/<int:order_id>/invoice/again", "download", ("POST",))
-    def invoice_again(self, order_id: int) -> Any:
-        found = self.fetch(Order, order_id, selectinload(Order.invoice)).invoice
-        if found is None:
-            raise NotFound("")
-        invoices.try_again(found, actor=self.actor)
-        said(_("已重新申请开具，请稍后刷新本页。"))
         return self.to("show", order_id=order_id)

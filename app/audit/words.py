@@ -37,6 +37,9 @@ VERBS: dict[str, Any] = {
     "seats_differ": _l("发现名额不符"), "join_waitlist": _l("加入候补"), "leave_waitlist": _l("退出候补"),
     "offer_seats": _l("候补名额保留"), "lapse_offer": _l("候补名额逾期"), "close_waitlist": _l("候补结束"),
     "issue_invoice": _l("开具发票"), "fail_invoice": _l("开票失败"), "retry_invoice": _l("重新开票"),
+    "issue_red_letter": _l("开具红字发票"), "open_red_letter": _l("申请红字发票"), "lessen_invoice": _l("退款后减少开票金额"),
+    "upload_invoice": _l("上传发票"), "change_invoice": _l("修改发票抬头"), "save_invoice_profile": _l("修改开票信息"),
+    "save_invoice_seller": _l("修改销售方"), "download_invoices": _l("打包下载发票"),
     "save_exam": _l("保存考核计划"), "name_rooms": _l("填写考场位置"), "confirm_online_exam": _l("确认线上考试"),
     "pull_scores": _l("拉取成绩"), "take_in_scores": _l("写入成绩"),
     "issue_certificates": _l("申请生成证书"), "issued_certificates": _l("证书已生成"), "push_again": _l("重新推送证书"),
@@ -50,7 +53,7 @@ KINDS: dict[str, Any] = {
     "ab_role": _l("角色"), "account": _l("帐号"), "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"),
     "licence_reading": _l("营业执照识别"), "remark": _l("审核常用语"), "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
-    "institution": _l("培训机构"), "invoice": _l("发票"), "occupation": _l("工种"), "order_": _l("订单"),
+    "institution": _l("培训机构"), "invoice": _l("发票"), "invoice_seller": _l("销售方"), "occupation": _l("工种"), "order_": _l("订单"),
     "parameter": _l("参数"), "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"), "skill_level": _l("等级"),
     "teacher": _l("老师"), "title": _l("职称"), "training_plan": _l("培训计划"), "waitlist_entry": _l("候补"),
 }

@@ -18,6 +18,7 @@ from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Invalid
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError
+from app.operations import invoice_reds
 from app.presentation import yuan
 from app.workflow import PAYMENT_MOVES, REFUND_MOVES
 from models import Enrolment, Order, Payment, Refund, RefundEnrolment
@@ -242,6 +243,8 @@ def _done(refund_id: int) -> None:
     audit.record(SYSTEM, "refund_payment", payment, {"order": payment.order_number, "amount_fen": refund.amount_fen,
                                                      "request_no": refund.request_no})
     order = session.get(Order, payment.order_id) if payment.order_id else None
+    if order is not None and payment.state in TAKEN:
+        invoice_reds.follow_refund(order, refund.request_no, refund.amount_fen)
     if order is not None:
         notices.tell("refunded", "order", ids=[order.id], name=order.number, remark=yuan(refund.amount_fen),
                      enterprise_id=order.enterprise_id)
