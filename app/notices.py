@@ -48,14 +48,14 @@ NOTICES: dict[str, Line] = {
     "carry_over_undone": Line(
         ("enterprise",), _l("缺勤转入已撤销"), _l("%(what)s转入“%(remark)s”已撤销，恢复为缺勤，可以再次转入。"), "warn"),
     "invoice_issued": Line(("enterprise",), _l("发票已开具"), _l("%(what)s的发票已开具，可以下载。"), "ok"),
-    "invoice_failed": Line(("enterprise", "institution"), _l("发票开具失败"), _l("%(what)s的发票开具失败：%(remark)s"), "bad"),
-    "invoice_reversed": Line(("enterprise",), _l("红字发票已开具"), _l("%(what)s的退款 %(remark)s 已开具红字发票，可以下载。"), "warn"),
     "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
     "seats_offered": Line(("enterprise",), _l("候补到名额"),
                           _l("%(what)s有名额为贵单位保留，请在 %(remark)s 前生成订单，逾期让给下一家。"), "ok"),
     "offer_lapsed": Line(("enterprise",), _l("候补名额逾期"),
                          _l("%(what)s为贵单位保留的名额逾期未用，已让给下一家。如仍需要，请重新候补。"), "warn"),
     "waitlist_closed": Line(("enterprise",), _l("候补结束"), _l("%(what)s的报名已结束，候补随之结束。"), "neutral"),
+    "invoice_failed": Line(("enterprise", "institution"), _l("发票开具失败"), _l("%(what)s的发票开具失败：%(remark)s"), "bad"),
+    "invoice_reversed": Line(("enterprise",), _l("红字发票已开具"), _l("%(what)s的退款 %(remark)s 已开具红字发票，可以下载。"), "warn"),
 }
 
 

@@ -66,7 +66,7 @@ TABLE: dict[str, dict[str, Verbs]] = {
     # 订单
     "OrderView": {ADMIN: ("list", "show"), ENTERPRISE: ("list", "show", "add", "pay", "cancel"), INSTITUTION: ("list", "show")},
     # 电子发票; `upload` is for who issues, `edit` for whose details they are
-    "InvoiceView": {ADMIN: ("list", "show", "download", "upload", "again"), INSTITUTION: ("list", "show", "download", "upload", "again"),
+    "InvoiceView": {ADMIN: ("list", "show"), INSTITUTION: ("list", "show", "download", "upload", "again"),
                     ENTERPRISE: ("list", "show", "download", "edit", "again")},
     # 销售方: which institutions issue in their own name
     "InvoiceSellerView": {ADMIN: ("list", "edit")},

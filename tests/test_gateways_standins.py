@@ -14,6 +14,7 @@ import pytest
 
 import standins
 from app.gateways import build
+from app.gateways.nuonuo import MemoryTokens
 from standins.keys import ensure_keys
 from tests.standin_server import VALUES, running_standins
 
@@ -62,7 +63,7 @@ def test_the_gateways_are_built_without_loading_a_single_sdk() -> None:
     code = (
         "import sys\nfrom types import SimpleNamespace\nfrom app.gateways import GatewaySettings, build\n"
         "values = {name: 'x' for name in vars(GatewaySettings) if not name.startswith('_')}\n"
-        "build(SimpleNamespace(**values | {'storage_url': 'file:///tmp'}))\n"
+        "build(SimpleNamespace(**values | {'storage_url': 'file:///tmp'}), bytes, None)\n"
         "assert not {'alipay', 'alibabacloud_dysmsapi20170525', 'obstore'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -71,7 +72,8 @@ def test_the_gateways_are_built_without_loading_a_single_sdk() -> None:
 
 def test_the_gateways_made_from_settings_meet_the_standins(tmp_path: Path) -> None:
     with running_standins(tmp_path / "state") as outside:
-        gateways = build(SimpleNamespace(**outside.settings(), storage_url=f"file://{tmp_path}/files", ocr="off"))
+        gateways = build(SimpleNamespace(**outside.settings(), storage_url=f"file://{tmp_path}/files", ocr="off", invoice_provider="nuonuo"),
+                         lambda values: b"", MemoryTokens())
         assert gateways.payment.query("none") is None
         gateways.sms.send("13800138000", VALUES["sms_template_code"], {"code": "123456"})
         gateways.storage.put("a", b"x")

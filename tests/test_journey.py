@@ -228,10 +228,10 @@ def pay(enterprise: Walker, portal: Portal) -> None:
 
 def receive_invoice(enterprise: Walker, portal: Portal) -> None:
     """Step 8: not today; the day after it is there to download."""
-    enterprise.look("电子发票将于")
+    enterprise.look("上午 9 点自动开具")
     let_pass(portal, days=1)
-    enterprise.reload_until("下载电子发票", seconds=60)
-    assert enterprise.download("下载电子发票").startswith(b"%PDF")
+    enterprise.reload_until("下载 PDF", seconds=60)
+    assert enterprise.download("下载 PDF").startswith(b"%PDF")
 
 
 def hold_class(institution: Walker, portal: Portal, plan: str, workers: list[Person]) -> None:
