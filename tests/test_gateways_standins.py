@@ -72,7 +72,8 @@ def test_the_gateways_are_built_without_loading_a_single_sdk() -> None:
 
 def test_the_gateways_made_from_settings_meet_the_standins(tmp_path: Path) -> None:
     with running_standins(tmp_path / "state") as outside:
-        gateways = build(SimpleNamespace(**outside.settings(), storage_url=f"file://{tmp_path}/files", ocr="off", invoice_provider="nuonuo"),
+        gateways = build(SimpleNamespace(**outside.settings(), storage_url=f"file://{tmp_path}/files", ocr="off",
+                                         invoice_provider="nuonuo"),
                          lambda values: b"", MemoryTokens())
         assert gateways.payment.query("none") is None
         gateways.sms.send("13800138000", VALUES["sms_template_code"], {"code": "123456"})

@@ -1,7 +1,7 @@
 """Invoices with the buyer's details, what was asked for, red letters and uploads; sellers of institutions; the platform's token
 
 Revision ID: 0060
-Revises: 0050
+Revises: 0031
 
 """
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from flask import current_app
 
 revision = '0060'
-down_revision = "0050"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
