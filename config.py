@@ -27,7 +27,8 @@ INVOICE_PROVIDERS = ("nuonuo", "local")
 NO_TEMPLATES = "none"
 DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
     "submit", "reopen", "change", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
-    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed"), 1))
+    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed",
+    "unlock_asked", "unlock_granted", "unlock_refused"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 

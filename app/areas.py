@@ -51,6 +51,9 @@ AREAS: tuple[Area, ...] = (
     _desk("plans", _l("培训计划"), "PlanReviewView"),
     _desk("exams", _l("考核计划"), "ExamReviewView", _entry("exams.download", _l("下载汇总表"), "ExamReviewView", "download")),
     _desk("scores", _l("成绩报审"), "ScoreReviewView", _entry("scores.download", _l("导出成绩"), "ScoreReviewView", "download")),
+    Area("unlocks", _l("考勤解锁"), (
+        _entry("unlocks.look", _l("查看"), "AttendanceUnlockView", "list", "show"),
+        _entry("unlocks.decide", _l("办理"), "AttendanceUnlockView", "decide"))),
     Area("issue", _l("生成证书"), (
         _entry("issue.look", _l("查看"), "CertificateIssueView", "list", "show"),
         Entry("issue.issue", _l("生成"), (("CertificateIssueView", "issue"), ("JobView", "again"))))),
@@ -84,7 +87,7 @@ VERB_OF = {"accept": "accept", "approve": "decide", "reject": "decide"}
 OPENED_BY: dict[str, tuple[str, ...]] = {
     "enterprise": ("EnterpriseReviewView",), "institution": ("InstitutionView",), "training_plan": ("PlanReviewView",),
     "exam_plan": ("ExamReviewView",), "score_report": ("ScoreReviewView", "CertificateIssueView"),
-    "certificate": ("CertificateView",), "enrolment": ("PeopleView", "CertificateView"),
+    "attendance_unlock": ("AttendanceUnlockView",), "certificate": ("CertificateView",), "enrolment": ("PeopleView", "CertificateView"),
 }
 
 

@@ -48,6 +48,9 @@ NOTICES: dict[str, Line] = {
     "carry_over_undone": Line(
         ("enterprise",), _l("缺勤转入已撤销"), _l("%(what)s转入“%(remark)s”已撤销，恢复为缺勤，可以再次转入。"), "warn"),
     "invoice_issued": Line(("enterprise",), _l("发票已开具"), _l("%(what)s的发票已开具，可以下载。"), "ok"),
+    "unlock_asked": Line(("authority",), _l("申请解锁考勤"), _l("%(what)s申请解锁，请办理。")),
+    "unlock_granted": Line(("institution",), _l("考勤已解锁"), _l("%(what)s已由主管部门解锁，请修改后重新确认。"), "ok"),
+    "unlock_refused": Line(("institution",), _l("不同意解锁考勤"), _l("%(what)s的解锁申请未获同意：%(remark)s"), "bad"),
     "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
     "seats_offered": Line(("enterprise",), _l("候补到名额"),
                           _l("%(what)s有名额为贵单位保留，请在 %(remark)s 前生成订单，逾期让给下一家。"), "ok"),
@@ -101,6 +104,9 @@ THINGS: dict[str, Thing] = {
         _l("人员“%(name)s”"), _l("%(n)s 名人员"),
         {"enterprise": ("PeopleView.show", "enrolment_id", "id"), "institution": ("PeopleView.show", "enrolment_id", "id")},
         {"enterprise": ("PeopleView.list", {}), "institution": ("PeopleView.list", {})}),
+    "attendance_unlock": Thing(
+        _l("“%(name)s”的考勤"), _l("%(n)s 个班的考勤"),
+        {"authority": ("AttendanceUnlockView.show", "unlock_id", "id"), "institution": ("AttendanceView.show", "plan_id", "plan_id")}, {}),
     "certificate": Thing(
         _l("证书“%(name)s”"), _l("%(n)s 本证书"),
         {"enterprise": ("CertificateView.show", "certificate_id", "id"), "institution": ("CertificateView.show", "certificate_id", "id")},
@@ -110,7 +116,7 @@ THINGS: dict[str, Thing] = {
 
 def offered_to(party: str) -> list[str]:
     """The events that people of a party may be told of."""
-    owner = ("owner", party) if party != "authority" else ("reviewer",)
+    owner = ("owner" if party != "authority" else "reviewer", party)
     return [event for event, line in NOTICES.items() if set(owner) & set(line.to)]
 
 

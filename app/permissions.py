@@ -74,6 +74,10 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "ClassView": {INSTITUTION: ("list", "show", "open", "attendance", "download")},
     # 缺勤转入
     "CarryOverView": {INSTITUTION: ("show", "add", "undo")},
+    # 考勤, session by session, with its slips and sheets
+    "AttendanceView": {INSTITUTION: ("show", "mark", "download", "ask")},
+    # 考勤解锁, for the authority
+    "AttendanceUnlockView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "decide")},
     # 考核计划
     "ExamView": {INSTITUTION: ("list", "show", "add", "edit", "submit", "confirm", "download")},
     "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},

@@ -18,6 +18,7 @@ from app.errors import NotFound
 from app.extensions import db
 from models import (
     Account,
+    AttendanceUnlock,
     AuditEvent,
     Authority,
     BulkRun,
@@ -168,6 +169,12 @@ def _invoice(actor: Actor) -> Clause:
     return Invoice.order_id.in_(select(Order.id).where(_order(actor)))
 
 
+def _attendance_unlock(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return _by_authority(AttendanceUnlock, actor)
+    return AttendanceUnlock.institution_id == actor.institution_id if actor.is_institution else false()
+
+
 def _exam_plan(actor: Actor) -> Clause:
     if actor.is_authority:
         return _reviewed(ExamPlan, actor)
@@ -261,7 +268,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order,
     WaitlistEntry: _waitlist_entry, Payment: _payment, Refund: _refund, Invoice: _invoice,
-    ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
+    AttendanceUnlock: _attendance_unlock, ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
     StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
     Education: _everyone, Parameter: _everyone, Remark: _everyone,

@@ -258,6 +258,7 @@ NOTICE_TEXT_MOVES: Moves = {"waiting": ("sending", "dropped"), "sending": ("sent
 # A process that ended in the middle of a reading leaves it there: the next one takes it up from the same state.
 READING_MOVES: Moves = {"waiting": ("reading",), "reading": ("reading", "read", "failed", "unavailable")}
 CERTIFICATE_MOVES: Moves = {"valid": ("revoked",)}
+UNLOCK_MOVES: Moves = {"asked": ("granted", "refused", "dropped")}
 JOB_MOVES: Moves = {"waiting": ("running",), "running": ("done", "failed", "waiting"), "failed": ("waiting",)}
 
 

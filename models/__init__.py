@@ -1,6 +1,7 @@
 """What the portal remembers: tables and pure predicates, one module per aggregate."""
 
 from models.accounts import Account, CalendarFeed, PhoneCode, RoleRegion
+from models.attendance import AttendanceMark, AttendanceUnlock, SessionRoll
 from models.audit import AuditEvent, AuditSeal
 from models.certificates import Certificate, CertificateCounter
 from models.changes import PlanChange, Withdrawal
@@ -25,13 +26,14 @@ from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 from models.waitlist import WaitlistEntry
 
 __all__ = [
-    "Account", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate", "CertificateCounter",
+    "Account", "AttendanceMark", "AttendanceUnlock", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate",
+    "CertificateCounter",
     "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "GatewayToken",
     "ImportBatch", "Institution", "Invoice", "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading", "Notice",
     "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter", "Payment",
     "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Refund",
     "RefundEnrolment", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
-    "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
+    "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
     "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry",
     "Withdrawal",
 ]

@@ -86,9 +86,12 @@ class Enrolment(Model):
     note: Mapped[str] = mapped_column(String(200), default="")
     portrait_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
     id_front_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    # The whole training: None until attendance is confirmed.
     attendance: Mapped[str | None] = mapped_column(String(10))
     carried_from_id: Mapped[int | None] = mapped_column(ForeignKey("enrolment.id", name="enrolment_carried_from"))
     carried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # What a person has said of the whole training, before it is confirmed; None leaves it to the sessions.
+    attendance_mark: Mapped[str | None] = mapped_column(String(10))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     batch: Mapped[ImportBatch | None] = relationship(back_populates="enrolments")

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from app import permissions
 from app.extensions import db, transaction
 from models import (
+    AttendanceUnlock,
     Certificate,
     Enrolment,
     Enterprise,
@@ -124,6 +125,7 @@ KEYS: dict[str, Any] = {
     "report_id": ScoreReport, "certificate_id": Certificate, "enrolment_id": Enrolment, "file_id": StoredFile, "job_id": Job,
     "teacher_id": Teacher, "sitting_id": Sitting, "invoice_id": Invoice, "payment_id": Payment, "notice_id": Notice,
     "entry_id": WaitlistEntry,
+    "unlock_id": AttendanceUnlock,
 }
 SUBJECT_OF = {"EnterpriseReviewView": Enterprise, "PlanReviewView": TrainingPlan, "InstitutionView": Institution,
               "ExamReviewView": ExamPlan, "ScoreReviewView": ScoreReport}
@@ -147,7 +149,10 @@ def world(make: Any) -> dict[Any, int]:
         entry = WaitlistEntry(plan_id=exam.plan_id, enterprise_id=order.enterprise_id, institution_id=order.institution_id, people=1,
                               least=1, created_at=exam.created_at, created_by_id=1)
         session.add(entry)
-    rows[Notice], rows[WaitlistEntry] = notice.id, entry.id
+        asked = AttendanceUnlock(plan_id=exam.plan_id, institution_id=exam.institution_id, authority_id=exam.authority_id, reason="漏登记",
+                                 asked_at=exam.created_at, asked_by_name="杭建")
+        session.add(asked)
+    rows[Notice], rows[WaitlistEntry], rows[AttendanceUnlock] = notice.id, entry.id, asked.id
     rows[Teacher] = db.session.scalars(select(Teacher.id).where(Teacher.institution_id == exam.institution_id)).first() or 0
     return rows
 

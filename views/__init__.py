@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from views import (
     accounts,
+    attendance,
     audit,
     calendar,
     captcha,
@@ -43,6 +44,7 @@ from views import (
     scores,
     staff,
     teachers,
+    unlocks,
     waitlist,
 )
 
@@ -71,6 +73,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (exams.ExamReviewView, _l("考核计划审核"), "exam"),
         (scores.ScoreReviewView, _l("成绩审核"), "score"),
         (certificates.CertificateIssueView, _l("生成证书"), "medal"),
+        (unlocks.AttendanceUnlockView, _l("考勤解锁"), "lock"),
         (institutions.InstitutionView, _l("培训机构管理"), "building"),
     )),
     ("People", _l("查询"), "search", (
@@ -91,7 +94,7 @@ PLAIN: tuple[Any, ...] = (
     registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
     calendar.CalendarFeedView, captcha.CaptchaView, invoice_sellers.InvoiceSellerView, plan_typing.PlanTypingView, notices.NoticeView,
     teachers.TeacherView,
-    waitlist.WaitlistView, carry_overs.CarryOverView,
+    waitlist.WaitlistView, attendance.AttendanceView, carry_overs.CarryOverView,
     rosters.RosterView, photos.PhotoView,
 )
 

@@ -13,11 +13,12 @@ from sqlalchemy.orm import joinedload
 from app import clock, scope
 from app.errors import Conflict
 from app.extensions import will_write
-from app.operations import classes
+from app.operations import attendance, classes
 from models import Enrolment, TrainingPlan
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, chosen_ids, like, listing
 from views.plans import DETAIL, occupation_names
+from views.stages import standing_of
 
 PEOPLE = (joinedload(Enrolment.occupation), joinedload(Enrolment.level), joinedload(Enrolment.enterprise))
 
@@ -55,10 +56,9 @@ class ClassView(PortalView):
         return (Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),)
 
     @staticmethod
-    def _filters() -> tuple[Filter, ...]:
+    def _filters(plan: TrainingPlan) -> tuple[Filter, ...]:
         return (Filter("attendance", _l("考勤"), (("absent", _l("缺勤")), ("present", _l("未标缺勤"))), lambda value:
-                       Enrolment.attendance == "absent" if value == "absent" else
-                       or_(Enrolment.attendance.is_(None), Enrolment.attendance != "absent")),)
+                       attendance.absent_clause(plan) if value == "absent" else ~attendance.absent_clause(plan)),)
 
     def _people(self, plan: TrainingPlan) -> Any:
         return scope.visible(self.actor, Enrolment).where(Enrolment.plan_id == plan.id, Enrolment.state == "enrolled")
@@ -68,14 +68,14 @@ class ClassView(PortalView):
         plan = self.fetch(TrainingPlan, plan_id, *DETAIL)
         if plan.review_state != "approved":
             raise Conflict(_("培训计划审核通过后才能招生和开班。"))
+        rows = listing(self._people(plan), order=(Enrolment.id,), searches=self._search(), filters=self._filters(plan),
+                       options=PEOPLE, size=100)
         return self.page(
             "portal/classes/show.html", plan=plan, title=plan.name, occupation_names=occupation_names(plan),
             enterprises=classes.enrolled_enterprises(plan, actor=self.actor), attendance=classes.attendance_of(plan),
-            listing=listing(self._people(plan), order=(Enrolment.id,), searches=self._search(), filters=self._filters(),
-                            options=PEOPLE, size=100),
+            listing=rows, sheet=attendance.sheet(plan, rows.rows), standing=standing_of(plan), unsettled=attendance.unsettled(plan),
             pending=classes.pending_orders(plan), closed_to_opening=classes.obstacle_to_opening(plan),
-            early=classes.closes_early(plan), closed_to_confirming=classes.obstacle_to_confirming(plan),
-            label=classes.attendance_label)
+            early=classes.closes_early(plan), closed_to_confirming=classes.obstacle_to_confirming(plan))
 
     @page("/<int:plan_id>/open", "open", ("POST",))
     def open(self, plan_id: int) -> Any:
@@ -87,7 +87,7 @@ class ClassView(PortalView):
     @page("/<int:plan_id>/attendance", "attendance", ("POST",))
     def mark(self, plan_id: int) -> Any:
         plan = self.fetch(TrainingPlan, plan_id)
-        ids = chosen_ids(self._people(plan), searches=self._search(), filters=self._filters())
+        ids = chosen_ids(self._people(plan), searches=self._search(), filters=self._filters(plan))
         marked = classes.mark_attendance(plan, ids, request.form.get("attendance", ""), actor=self.actor)
         said(_("已标记 %(n)s 人。", n=marked))
         return self.to("show", plan_id=plan_id)

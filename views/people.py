@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from app import files, scope
 from app.extensions import db
-from app.operations import carry_over, people
+from app.operations import attendance, carry_over, people
 from app.operations.plan_checks import SESSIONS
 from app.operations.progress import states_of
 from models import Certificate, Enrolment, Enterprise, ExamPlan, Sitting, TrainingPlan
@@ -77,12 +77,20 @@ class PeopleView(PortalView):
         return self.fetch(Enrolment, enrolment_id, *people.IN_FULL, joinedload(Enrolment.title), joinedload(Enrolment.education),
                           joinedload(Enrolment.plan).selectinload(TrainingPlan.days).joinedload(PlanDay.teacher))
 
+    def _attended(self, person: Enrolment) -> list[tuple[Any, str, str]]:
+        """Each session of the training with the day's row, the word for it, and its tone (X4)."""
+        found = attendance.sheet(person.plan, [person])
+        days = {day.id: day for day in person.plan.days}
+        words = {"absent": (_("缺课"), "bad"), "present": (_("到课"), "ok"), "unscanned": (_("待核对"), "warn"), "": (_("未到"), "neutral")}
+        return [(days[one.id], *words[found.state(person.id, one)]) for one in found.sessions]
+
     def _show(self, person: Enrolment, revealed: tuple[str, str] | None = None) -> Any:
         sittings = db.session.scalars(
             scope.visible(self.actor, Sitting).where(Sitting.enrolment_id == person.id).order_by(Sitting.id)
             .options(joinedload(Sitting.room), joinedload(Sitting.exam_plan).joinedload(ExamPlan.report))).all()
         certificate = db.session.scalars(scope.visible(self.actor, Certificate).where(Certificate.enrolment_id == person.id)).first()
-        return self.page("portal/people/show.html", person=person, title=person.name, progress=states_of([person])[person.id],
+        return self.page("portal/people/show.html", person=person, title=person.name, attended=self._attended(person),
+                         progress=states_of([person])[person.id],
                          sittings=sittings, certificate=certificate,
                          marks_open={sitting.id for sitting in sittings
                                      if people.marks_open(sitting.exam_plan.report, actor=self.actor)},

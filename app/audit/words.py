@@ -29,6 +29,9 @@ VERBS: dict[str, Any] = {
     "register": _l("企业注册"), "correct_enterprise": _l("修改企业信息"),
     "save_plan": _l("保存培训计划"), "open_class": _l("开班"), "mark_attendance": _l("标记考勤"), "confirm_attendance": _l("确认考勤"),
     "carry_over": _l("缺勤人员转入"), "undo_carry_over": _l("撤销缺勤转入"),
+    "mark_sessions": _l("登记课时考勤"), "begin_scanning": _l("开始扫码签到"), "settle_session": _l("核对未扫码人员"),
+    "ask_attendance_unlock": _l("申请解锁考勤"), "drop_attendance_unlock": _l("撤销解锁申请"), "unlock_attendance": _l("解锁考勤"),
+    "refuse_attendance_unlock": _l("不同意解锁考勤"), "download_slips": _l("下载听课证"), "download_attendance": _l("下载考勤表"),
     "reveal_contact": _l("查看联系人完整电话"), "reveal_person": _l("查看完整身份证号和手机号"),
     "import_roster": _l("导入报名名单"), "discard_roster": _l("删除报名名单"),
     "upload_photos": _l("批量上传照片"), "upload_photo": _l("上传一张照片"),
@@ -50,7 +53,8 @@ VERBS: dict[str, Any] = {
 }
 
 KINDS: dict[str, Any] = {
-    "ab_role": _l("角色"), "account": _l("帐号"), "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"),
+    "ab_role": _l("角色"), "account": _l("帐号"), "attendance_unlock": _l("考勤解锁申请"),
+    "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"),
     "licence_reading": _l("营业执照识别"), "remark": _l("审核常用语"), "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "invoice_seller": _l("销售方"), "occupation": _l("工种"), "order_": _l("订单"),
@@ -67,6 +71,7 @@ FIELDS: dict[str, Any] = {
     "enrolments": _l("人员编号"), "entries": _l("可以做什么"), "roles": _l("角色"),
     "enterprise": _l("企业"), "from": _l("起始日期"), "to": _l("截止日期"), "id_number": _l("身份证号"),
     "organisation": _l("单位"), "person": _l("人员"), "q": _l("姓名"), "subject": _l("对象编号"), "verb": _l("操作"),
+    "present": _l("到课的人员编号"), "source": _l("登记方式"), "scanned": _l("已扫码人数"), "session": _l("课时"),
     "events": _l("事项"), "exam": _l("考核计划"), "fee_fen": _l("费用"), "file": _l("文件"), "files": _l("文件数"),
     "first": _l("第一个证书编号"), "last": _l("最后一个证书编号"), "founded_on": _l("成立日期"), "full": _l("全勤人数"),
     "ids": _l("编号"), "institution_id": _l("培训机构编号"), "is_provincial": _l("省属企业"), "key": _l("名称"), "kind": _l("类别"),
@@ -87,6 +92,7 @@ FIELDS: dict[str, Any] = {
 VALUES: dict[str, dict[str, Any]] = {
     "session": {"all": _l("全天"), "morning": _l("上午"), "afternoon": _l("下午"), "evening": _l("晚上")},
     "enrolment_form": {"open": _l("公开报名"), "designated": _l("指定企业")},
+    "source": {"hand": _l("手工"), "workbook": _l("表格"), "scan": _l("扫码")},
     "attendance": {"absent": _l("缺勤"), "full": _l("全勤")},
     "kind": {"own": _l("本单位"), "external": _l("外聘"), "portrait": _l("寸照"), "id_front": _l("身份证正面照")},
 }

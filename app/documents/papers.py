@@ -14,7 +14,7 @@ from app.documents.child import ChildFailed, run_child
 from app.documents.faults import PaperFault
 from app.documents.fonts import find_fonts
 
-Template = Literal["admission_tickets", "sign_in_sheet", "certificate", "receipt", "commitment_letter"]
+Template = Literal["admission_tickets", "sign_in_sheet", "certificate", "receipt", "commitment_letter", "class_slips", "attendance_sheet"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LIBRARY = "lib.typ"

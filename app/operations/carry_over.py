@@ -101,7 +101,8 @@ def _add(plan: TrainingPlan, wanted: Sequence[int], actor: Actor) -> int:
     chosen = list(session.scalars(latest))
     # Compare-and-set: of two who carry the same absence over, one finds it taken.
     taken = list(session.scalars(
-        update(Enrolment).where(among(Enrolment.id, chosen), Enrolment.carried_at.is_(None), Enrolment.state == "enrolled")
+        update(Enrolment).where(among(Enrolment.id, chosen), Enrolment.carried_at.is_(None), Enrolment.state == "enrolled",
+                                Enrolment.attendance == "absent")
         .values(carried_at=clock.now()).returning(Enrolment.id).execution_options(synchronize_session=False)))
     if not taken:
         raise Conflict(_("所选人员已转入其他计划，或不符合条件。请刷新页面查看。"))

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 
 from app import audit, clock, files, presentation, scope
 from app.actors import Actor
 from app.documents.tables import Value, write_table
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.extensions import db, transaction
 from app.identifiers import mask_id_number, mask_phone
-from app.operations import orders, seats
+from app.operations import orders
+from app.operations.attendance import absent_clause, check_in_class, mark, own_plan, people_of, unsettled
 from models import Enrolment, Enterprise, Occupation, Order, SkillLevel, TrainingPlan
 
 ATTENDANCE = ("full", "absent")
@@ -45,7 +46,7 @@ class Attendance:
 
 def enrolled_enterprises(plan: TrainingPlan, *, actor: Actor) -> list[EnrolledEnterprise]:
     """The enterprises with people enrolled in a plan, of the people this person may see (I17)."""
-    absent = func.count(Enrolment.id).filter(Enrolment.attendance == "absent")
+    absent = func.count(Enrolment.id).filter(absent_clause(plan))
     rows = db.session.execute(
         select(Enterprise.id, Enterprise.name, Enterprise.contact_name, func.count(Enrolment.id), absent)
         .join(Enrolment, Enrolment.enterprise_id == Enterprise.id)
@@ -56,9 +57,8 @@ def enrolled_enterprises(plan: TrainingPlan, *, actor: Actor) -> list[EnrolledEn
 
 def attendance_of(plan: TrainingPlan) -> Attendance:
     """The head count of a plan the caller has fetched through scope."""
-    absent = func.count(Enrolment.id).filter(Enrolment.attendance == "absent")
-    people, away = db.session.execute(
-        select(func.count(Enrolment.id), absent).where(Enrolment.plan_id == plan.id, Enrolment.state == "enrolled")).one()
+    absent = func.count(Enrolment.id).filter(absent_clause(plan))
+    people, away = db.session.execute(select(func.count(Enrolment.id), absent).where(people_of(plan))).one()
     return Attendance(people, away)
 
 
@@ -88,16 +88,6 @@ def closes_early(plan: TrainingPlan) -> bool:
     return plan.seats_left > 0 and clock.now() < plan.enrolment_closes_at
 
 
-def _own(plan_id: int, actor: Actor) -> TrainingPlan:
-    """The plan as it is now, locked: payments of its orders wait until this transaction ends."""
-    if actor.institution_id is None:
-        raise Forbidden(_("只有培训机构可以办理开班和考勤。"))
-    plan = seats.lock(plan_id)
-    if plan.institution_id != actor.institution_id:
-        raise NotFound(_("没有找到这条记录，或您无权查看。"))
-    return plan
-
-
 def open_class(plan: TrainingPlan, *, early: bool = False, actor: Actor) -> int:
     """开班 (I19): ends the enrolment and the orders nobody has paid (C19). Returns how many orders ended.
 
@@ -105,7 +95,7 @@ def open_class(plan: TrainingPlan, *, early: bool = False, actor: Actor) -> int:
     `Conflict` when the plan is not ready or is opened already, `Invalid` at ``early`` when that was not said.
     """
     with transaction():
-        plan = _own(plan.id, actor)
+        plan = own_plan(plan.id, actor)
         if reason := obstacle_to_opening(plan):
             raise Conflict(reason)
         if closes_early(plan) and not early:
@@ -115,14 +105,6 @@ def open_class(plan: TrainingPlan, *, early: bool = False, actor: Actor) -> int:
         ended = orders.end_open_orders(plan.id, actor=actor)
         audit.record(actor, "open_class", plan, {"people": attendance_of(plan).people, "orders_ended": ended, "early": early})
     return ended
-
-
-def _in_class(plan: TrainingPlan) -> None:
-    """Attendance is taken between 开班 and its confirmation."""
-    if plan.class_opened_at is None:
-        raise Conflict(_("请先开班，再登记考勤。"))
-    if plan.attendance_confirmed_at is not None:
-        raise Conflict(_("考勤已于 %(at)s 确认，不能再修改。", at=presentation.moment(plan.attendance_confirmed_at)))
 
 
 def mark_attendance(plan: TrainingPlan, ids: Iterable[int], attendance: str, *, actor: Actor) -> int:
@@ -135,19 +117,8 @@ def mark_attendance(plan: TrainingPlan, ids: Iterable[int], attendance: str, *, 
     wanted = list(ids)
     if not wanted:
         raise Invalid(_("请先勾选要标记的人员。"))
-    with transaction() as session:
-        plan = _own(plan.id, actor)
-        _in_class(plan)
-        away = session.scalars(select(Enrolment.id).where(Enrolment.id.in_(wanted), Enrolment.plan_id == plan.id,
-                                                          Enrolment.attendance == "absent").order_by(Enrolment.id)).all()
-        marked = session.execute(
-            update(Enrolment).where(Enrolment.id.in_(wanted), Enrolment.plan_id == plan.id, Enrolment.state == "enrolled")
-            .values(attendance="absent" if attendance == "absent" else None)
-            .returning(Enrolment.id).execution_options(synchronize_session=False)).all()
-        audit.record(actor, "mark_attendance", plan, {
-            "attendance": attendance, "enrolments": [row.id for row in marked], "absent_before": list(away)})
-    db.session.expire_all()
-    return len(marked)
+    cells = [(each, 0) for each in wanted]
+    return mark(plan, cells if attendance == "absent" else (), () if attendance == "absent" else cells, actor=actor)
 
 
 def obstacle_to_confirming(plan: TrainingPlan) -> str:
@@ -159,6 +130,8 @@ def obstacle_to_confirming(plan: TrainingPlan) -> str:
         return _("还有 %(n)s 个订单正在与支付平台核实，请几分钟后再确认考勤。", n=waiting)
     if not attendance_of(plan).people:
         return _("没有报名成功的人员，无需确认考勤。")
+    if open_ones := unsettled(plan):
+        return _("%(sessions)s已扫码签到，请先核对未扫码的人员，再确认考勤。", sessions="、".join(each.short for each in open_ones))
     return ""
 
 
@@ -168,13 +141,12 @@ def confirm_attendance(plan: TrainingPlan, *, actor: Actor) -> Attendance:
     Raises `Conflict` before 开班, before the last training day, and when it is confirmed already.
     """
     with transaction() as session:
-        plan = _own(plan.id, actor)
-        _in_class(plan)
+        plan = own_plan(plan.id, actor)
+        check_in_class(plan)
         if reason := obstacle_to_confirming(plan):
             raise Conflict(reason)
-        session.execute(
-            update(Enrolment).where(Enrolment.plan_id == plan.id, Enrolment.state == "enrolled", Enrolment.attendance.is_(None))
-            .values(attendance="full").execution_options(synchronize_session=False))
+        session.execute(update(Enrolment).where(people_of(plan)).values(attendance=case((absent_clause(plan), "absent"), else_="full"))
+                        .execution_options(synchronize_session=False))
         plan.attendance_confirmed_at = clock.now()
         found = attendance_of(plan)
         audit.record(actor, "confirm_attendance", plan, {"full": found.full, "absent": found.absent})
@@ -202,7 +174,7 @@ def roster(plan: TrainingPlan, *, actor: Actor) -> tuple[str, bytes, str]:
     with transaction() as session:
         rows = session.execute(
             select(Enrolment.name, Enrolment.sex, Enrolment.id_number, Enrolment.phone, Occupation.name, SkillLevel.name,
-                   Enterprise.name, Enrolment.attendance)
+                   Enterprise.name, case((absent_clause(plan), "absent")))
             .join(Occupation, Enrolment.occupation_id == Occupation.id).join(SkillLevel, Enrolment.level_id == SkillLevel.id)
             .join(Enterprise, Enrolment.enterprise_id == Enterprise.id)
             .where(scope.visible_clause(actor, Enrolment), Enrolment.plan_id == plan.id, Enrolment.state == "enrolled")

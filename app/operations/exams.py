@@ -229,6 +229,11 @@ def missing_for_submission(exam: ExamPlan) -> list[str]:
         missing.append(_("还没有安排考场和考生，请修改考核计划并选择考生。"))
     if exam.starts_at <= clock.now():
         missing.append(_("考核开始时间 %(at)s 已过，请修改考核时间。", at=presentation.moment(exam.starts_at)))
+    if db.session.scalar(select(TrainingPlan.attendance_confirmed_at).where(TrainingPlan.id == exam.plan_id)) is None:
+        missing.append(_("这个班的考勤已解锁，请先重新确认考勤，再提交考核计划。"))
+    elif away := db.session.scalar(select(func.count(Sitting.id)).join(Enrolment, Sitting.enrolment_id == Enrolment.id).where(
+            Sitting.exam_plan_id == exam.id, func.coalesce(Enrolment.attendance, "") != "full")):
+        missing.append(_("有 %(n)s 名考生的考勤不是全勤，请打开修改页重新选择考生。", n=away))
     largest = db.session.scalar(
         select(func.count(Sitting.id)).where(Sitting.exam_plan_id == exam.id).group_by(Sitting.room_id)
         .order_by(func.count(Sitting.id).desc()).limit(1)) or 0
@@ -240,6 +245,7 @@ def missing_for_submission(exam: ExamPlan) -> list[str]:
 def submit(exam: ExamPlan, *, actor: Actor) -> None:
     """提交审核 (I23, C9). Raises `Invalid` saying what is missing, `Conflict` when it is submitted already."""
     with transaction() as session:
+        seats.lock(exam.plan_id)  # while this is submitted, nobody unlocks the attendance it stands on
         session.refresh(exam, with_for_update={"of": type(exam)})
         if exam.editable and (missing := missing_for_submission(exam)):
             raise Invalid(" ".join(missing))

@@ -99,7 +99,7 @@ def admission_tickets(exam: ExamPlan, *, actor: Actor) -> Paper:
     name = f"{heading['title']}准考证"
     if len(tickets) <= papers.CHUNK:
         return Paper(f"{name}.pdf", next(parts), files.PDF)
-    return Paper(f"{name}.zip", _zipped(name, parts), ZIP)
+    return Paper(f"{name}.zip", zipped(name, parts), ZIP)
 
 
 def admission_ticket(sitting: Sitting, *, actor: Actor) -> Paper:
@@ -137,7 +137,7 @@ def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any]) -> Iterat
     for begin in range(0, len(tickets), papers.CHUNK):
         pictures: dict[str, bytes] = {}
         part = [_with_pictures(each, pictures) for each in tickets[begin:begin + papers.CHUNK]]
-        yield _rendered("admission_tickets", {**data, "tickets": part}, pictures)
+        yield rendered("admission_tickets", {**data, "tickets": part}, pictures)
 
 
 def _with_pictures(ticket: dict[str, str], pictures: dict[str, bytes]) -> dict[str, str]:
@@ -159,7 +159,7 @@ def _with_pictures(ticket: dict[str, str], pictures: dict[str, bytes]) -> dict[s
     return {**ticket, "photo": photo, "qr": qr}
 
 
-def _zipped(name: str, parts: Iterator[bytes]) -> bytes:
+def zipped(name: str, parts: Iterator[bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for number, part in enumerate(parts, 1):
@@ -186,7 +186,7 @@ def sign_in_sheets(exam: ExamPlan, room_id: int | None = None, *, actor: Actor) 
         audit.record(actor, "download_sign_in_sheets", exam, {"rooms": len(rooms), "people": len(rows)})
     data = {"title": _("考生签到表"), "subtitle": heading["title"], "institution": heading["institution"],
             "place": heading["place"], "time": heading["time"], "rooms": list(rooms.values())}
-    return Paper(f"{heading['title']}{one}签到表.pdf", _rendered("sign_in_sheet", data, {}), files.PDF)
+    return Paper(f"{heading['title']}{one}签到表.pdf", rendered("sign_in_sheet", data, {}), files.PDF)
 
 
 def summary(exam: ExamPlan, *, actor: Actor) -> Paper:
@@ -212,7 +212,7 @@ def summary(exam: ExamPlan, *, actor: Actor) -> Paper:
     return Paper(f"{heading['title']}汇总表.xlsx", data, files.XLSX)
 
 
-def _rendered(template: papers.Template, data: dict[str, Any], pictures: dict[str, bytes]) -> bytes:
+def rendered(template: papers.Template, data: dict[str, Any], pictures: dict[str, bytes]) -> bytes:
     """Draw outside any transaction: nobody waits for a lock meanwhile."""
     let_go()
     try:
