@@ -77,7 +77,7 @@ class PeopleView(PortalView):
         return self.fetch(Enrolment, enrolment_id, *people.IN_FULL, joinedload(Enrolment.title), joinedload(Enrolment.education),
                           joinedload(Enrolment.plan).selectinload(TrainingPlan.days).joinedload(PlanDay.teacher))
 
-    def _attended(self, person: Enrolment) -> list[tuple[Any, str, str]]:
+    def _attended(self, person: Enrolment) -> Sequence[tuple[Any, str, str]]:
         """Each session of the training with the day's row, the word for it, and its tone (X4)."""
         found = attendance.sheet(person.plan, [person])
         days = {day.id: day for day in person.plan.days}

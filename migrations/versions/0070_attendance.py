@@ -1,7 +1,7 @@
 """Attendance session by session, sessions taken by scanning, and asking to unlock what was confirmed
 
 Revision ID: 0070
-Revises: 0031
+Revises: 0060
 
 """
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 import models.types
 
 revision = '0070'
-down_revision = "0031"
+down_revision = "0060"
 branch_labels = None
 depends_on = None
 
