@@ -89,6 +89,13 @@ class Settings:
     exam_token: str = field(default="", repr=False)
     ministry_url: str = ""
     ministry_token: str = field(default="", repr=False)
+    # http pushes certificates by itself, file writes them to files that a person takes there.
+    ministry_adapter: str = "http"
+
+    # The key that signs certificates of authorities without one of their own; none where every key is kept in the database.
+    signing_private_key: str = field(default="", repr=False)
+    signing_certificate: str = ""
+    signing_timestamp_url: str = "none"
 
     @property
     def production(self) -> bool:
@@ -210,6 +217,8 @@ def _fill_for_demo(values: dict[str, object], settings: Settings) -> None:
         "invoice_seller_name": "建设工人培训演示收款单位",
         "exam_url": f"{base}/exam",
         "ministry_url": f"{base}/ministry",
+        "signing_private_key": keys["signing_private"].read_text(encoding="ascii"),
+        "signing_certificate": keys["signing_certificate"].read_text(encoding="ascii"),
         **_drawn_secrets(settings.var_dir),
     }
     for name, value in derived.items():
@@ -221,7 +230,8 @@ def _production_problems(settings: Settings) -> list[str]:
     # Without a tax platform nothing of it is to be set but who the payee is.
     needless = ("invoice_url", "invoice_token_url", "invoice_app_key", "invoice_app_secret") if settings.invoice_provider == "local" else ()
     problems = [f"{f.name.upper()} is not set" for f in fields(Settings)
-                if getattr(settings, f.name) == "" and f.name != "mode" and f.name not in needless]
+                if getattr(settings, f.name) == "" and f.name != "mode" and f.name not in needless
+                and not (settings.ministry_adapter == "file" and f.name in ("ministry_url", "ministry_token"))]
     for gateway in GATEWAYS:
         name = {"alipay": "alipay_gateway_url", "sms": "sms_endpoint"}.get(gateway, f"{gateway}_url")
         host = urlsplit(getattr(settings, name)).hostname or ""
@@ -278,7 +288,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             values[f.name] = _integer(f.name.upper(), text, problems)
         elif f.type == "Path":
             values[f.name] = Path(text)
-        elif f.name.endswith(("private_key", "public_key")):
+        elif f.name.endswith(("private_key", "public_key", "signing_certificate")):
             values[f.name] = _key_text(text)
         else:
             values[f.name] = text
@@ -290,6 +300,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         problems.append(f"INVOICE_PROVIDER={first.invoice_provider!r} must be one of {', '.join(INVOICE_PROVIDERS)}")
     if first.ocr not in ("on", "off"):
         problems.append(f"OCR={first.ocr!r} must be on or off")
+    if first.ministry_adapter not in ("http", "file"):
+        problems.append(f"MINISTRY_ADAPTER={first.ministry_adapter!r} must be http or file")
     if not problems and not first.production:
         _fill_for_demo(values, first)
     settings = Settings(**values)  # type: ignore[arg-type]

@@ -20,11 +20,12 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "pass_theory": ("60", _l("理论成绩合格分")),
     "pass_practice": ("60", _l("实操成绩合格分")),
     "certificate_number": ("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}", _l("证书编号规则")),
-    "two_person_review": ("0", _l("受理和审核须由两人办理（1 是，0 否）")),
+    "two_person_review": ("0", _l("受理和审核、撤销和换发证书须由两人办理（1 是，0 否）")),
     "review_days": ("5", _l("审核时限（天），超过即标为超期")),
     "attendance_share": ("0", _l("缺课达到总课时的百分之几，整体记为缺勤（0 由培训机构逐人标记）")),
     "code_minutes": ("5", _l("短信验证码有效期（分钟）")),
     "push_batch": ("200", _l("每次推送证书数量")),
+    "push_at_once": ("8", _l("同时推送的证书数量，不超过部里系统允许的并发")),
     "invoice_goods_name": ("职业技能培训费", _l("发票项目名称")),
     "invoice_goods_code": ("3070201020000000000", _l("发票税收分类编码（19 位）")),
     "invoice_tax_rate": ("0.03", _l("发票税率，如 0.03（平台默认销售方）")),
@@ -34,7 +35,7 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
 LIMITS: dict[str, tuple[int, int]] = {
     "order_minutes": (5, 1440), "release_minutes": (0, 60), "offer_minutes": (10, 2880), "room_size": (1, 200), "resit": (0, 1),
     "pass_theory": (0, 100),
-    "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "review_days": (1, 90),
+    "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "push_at_once": (1, 32), "review_days": (1, 90),
     "two_person_review": (0, 1), "attendance_share": (0, 100),
 }
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, and_, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, insert, literal, or_, select, true, update
 
 from app import clock, notices, parameters
 from app.actors import Actor
@@ -252,18 +252,24 @@ REFUND_MOVES: Moves = {"proposed": ("due", "declined"), "due": ("done", "failed"
 # An upload by hand issues what waits or has failed, and takes the place of a receipt; nothing is asked of a platform then.
 INVOICE_MOVES: Moves = {"waiting": ("requested", "failed", "issued", "cancelled"), "requested": ("issued", "failed"),
                         "failed": ("waiting", "issued", "cancelled"), "issued": ("issued",)}
-PUSH_MOVES: Moves = {"waiting": ("pushed", "failed"), "failed": ("waiting",), "pushed": ("waiting",)}
+# "exported" is in a file that a person takes to the ministry; what is pushed or failed waits again once it has changed.
+PUSH_MOVES: Moves = {"waiting": ("pushed", "failed", "exported"), "exported": ("pushed", "failed", "waiting"), "failed": ("waiting",),
+                     "pushed": ("waiting",)}
+PUSH_BATCH_MOVES: Moves = {"exported": ("confirmed", "discarded")}
 # A text message that was "sending" when its worker died may have gone out: it is failed, and only a person sends it again.
 NOTICE_TEXT_MOVES: Moves = {"waiting": ("sending", "dropped"), "sending": ("sent", "waiting", "failed"), "failed": ("sending",)}
 # A process that ended in the middle of a reading leaves it there: the next one takes it up from the same state.
 READING_MOVES: Moves = {"waiting": ("reading",), "reading": ("reading", "read", "failed", "unavailable")}
-CERTIFICATE_MOVES: Moves = {"valid": ("revoked",)}
+CERTIFICATE_MOVES: Moves = {"valid": ("revoked", "replaced")}
+CERTIFICATE_CHANGE_MOVES: Moves = {"asked": ("done", "refused")}
 UNLOCK_MOVES: Moves = {"asked": ("granted", "refused", "dropped")}
 JOB_MOVES: Moves = {"waiting": ("running",), "running": ("done", "failed", "waiting"), "failed": ("waiting",)}
 
 
-def move(model: type[Any], ids: Iterable[int], field: str, moves: Moves, source: str, target: str, **values: Any) -> list[int]:
-    """Move rows of `model` from one state to another by compare-and-set, writing `values` with it.
+def move(model: type[Any], ids: Iterable[int], field: str, moves: Moves, source: str, target: str, *,
+         where: Any = None, **values: Any) -> list[int]:
+    """Move rows of `model` from one state to another by compare-and-set, writing `values` with it. `where` is what else must
+    still be so.
 
     Returns the ids that moved, so that the caller knows who won a race. A move the table does not hold is a mistake in
     the program and raises `ValueError`.
@@ -275,7 +281,7 @@ def move(model: type[Any], ids: Iterable[int], field: str, moves: Moves, source:
         return []
     with transaction() as session:
         result = session.execute(
-            update(model).where(model.id.in_(wanted), getattr(model, field) == source)
+            update(model).where(among(model.id, wanted), getattr(model, field) == source, true() if where is None else where)
             .values({field: target, **values}).returning(model.id).execution_options(synchronize_session=False))
         moved = [int(row.id) for row in result]
         _forget(session, model, moved)

@@ -3,7 +3,14 @@
 from models.accounts import Account, CalendarFeed, PhoneCode, RoleRegion
 from models.attendance import AttendanceMark, AttendanceUnlock, SessionRoll
 from models.audit import AuditEvent, AuditSeal
-from models.certificates import Certificate, CertificateCounter
+from models.certificates import (
+    Certificate,
+    CertificateArchive,
+    CertificateChange,
+    CertificateCounter,
+    CertificateEvent,
+    PushBatch,
+)
 from models.changes import PlanChange, Withdrawal
 from models.dictionaries import Education, Occupation, OccupationLevel, Parameter, Region, Remark, SkillLevel, Title
 from models.drafts import RegistrationDraft, SpentCaptcha
@@ -23,17 +30,20 @@ from models.refunds import Refund, RefundEnrolment
 from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
 from models.rosters import Enrolment, ImportBatch
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
+from models.signing import SigningKey
 from models.waitlist import WaitlistEntry
 
 __all__ = [
     "Account", "AttendanceMark", "AttendanceUnlock", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate",
-    "CertificateCounter",
+    "CertificateArchive",
+    "CertificateChange", "CertificateCounter", "CertificateEvent",
     "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "GatewayToken",
     "ImportBatch", "Institution", "Invoice", "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading", "Notice",
     "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter", "Payment",
-    "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation", "RecoveryCode", "Refund",
+    "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation", "PushBatch", "RecoveryCode", "Refund",
     "RefundEnrolment", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
-    "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile",
+    "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey", "Sitting", "SkillLevel",
+    "SpentCaptcha", "StoredFile",
     "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry",
     "Withdrawal",
 ]

@@ -13,18 +13,19 @@ from standins.faults import Faults
 from standins.state import State
 from standins.tokens import envelope, has_token
 
-FIELDS = ("number", "name", "id_number", "occupation_code", "occupation", "level", "institution", "issued_on", "status")
+FIELDS = ("number", "name", "id_number", "occupation_code", "occupation", "level", "institution", "issued_on", "status", "replaces")
+MAY_BE_EMPTY = ("replaces",)
 
 
 def problem(body: Any, number: str) -> str:
     """What is wrong with a record, or ""."""
     if not isinstance(body, dict) or set(body) != set(FIELDS):
         return "字段不符"
-    if any(not isinstance(body[name], str) or not body[name].strip() for name in FIELDS):
+    if any(not isinstance(body[name], str) or not (body[name].strip() or name in MAY_BE_EMPTY) for name in FIELDS):
         return "有空字段"
     if body["number"] != number:
         return "证书编号与地址不符"
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", body["issued_on"]) or body["status"] not in ("valid", "revoked"):
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", body["issued_on"]) or body["status"] not in ("valid", "revoked", "replaced"):
         return "发证日期或状态不符"
     return "" if re.fullmatch(r"[0-9]{17}[0-9X]", body["id_number"]) else "身份证号不符"
 
@@ -41,6 +42,9 @@ def put_certificate(state: State, number: str) -> Response:
         # Only the status of a registered certificate may change; anything else under its number is another certificate.
         if known is not None and {**known["content"], "status": ""} != {**body, "status": ""}:
             return envelope(409, 1002, "该编号已登记其他内容")
+        # What has ended stays ended: a "valid" that was long on its way must not bring it back.
+        if known is not None and known["content"]["status"] != "valid":
+            return envelope(409, 1003, "该证书已撤销或已换发")
         state.put("certificate", number, {"content": body, "at": state.now().isoformat()})
     return envelope(200 if known else 201, 0, "ok")
 

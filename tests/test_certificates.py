@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 from pypdf import PdfReader
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
-from app import parameters, workflow
+from app import clock, parameters, workflow
 from app.errors import Invalid
 from app.extensions import db
-from app.operations import certificates
+from app.operations import certificates, numbering
 from app.operations.numbering import parse_pattern
 from models import AuditEvent, Certificate, CertificateCounter, ExamPlan, Job, Parameter, ScoreReport, Sitting
 
@@ -101,15 +101,40 @@ def test_two_exams_at_once_that_begin_a_counter_share_it(app: Any, make: Any) ->
     assert [int(row.number[-6:]) for row in issued()] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_number_that_is_taken_already_is_told_and_nothing_is_written(login: Any, make: Any, run_jobs: Any) -> None:
+def test_a_number_that_is_taken_already_is_told_and_nothing_is_written(login: Any, make: Any, run_jobs: Any, monkeypatch: Any) -> None:
+    """What the unique number is for, should the search for the highest ever be wrong."""
     first, second = make.report(people=1), make.report(people=2)
+    city = login("hangzhou")
+    issue(city, run_jobs, first)
+    db.session.execute(update(CertificateCounter).values(last=0))
+    db.session.commit()
+    monkeypatch.setattr(numbering, "highest", lambda *_given: 0)
+    issue(city, run_jobs, second)
+    assert len(issued()) == 1
+    assert "证书编号与已有证书重复" in city.get(f"/certificates/issue/{second.id}").text
+
+
+def test_a_counter_that_was_lost_goes_on_behind_the_highest_number(login: Any, make: Any, run_jobs: Any) -> None:
+    first, second = make.report(people=2), make.report(people=2)
     city = login("hangzhou")
     issue(city, run_jobs, first)
     db.session.execute(delete(CertificateCounter))
     db.session.commit()
     issue(city, run_jobs, second)
-    assert len(issued()) == 1
-    assert "证书编号与已有证书重复" in city.get(f"/certificates/issue/{second.id}").text
+    assert [row.number[-6:] for row in issued()] == ["000001", "000002", "000003", "000004"]
+
+
+def test_another_pattern_begins_its_own_sequence_and_never_makes_a_number_twice(login: Any, make: Any, run_jobs: Any) -> None:
+    """The third pattern writes the shape of the first in another way; the first, taken up again, goes on where it was."""
+    city, year = login("hangzhou"), clock.shanghai_day().year
+    for pattern in ("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}", "ZJ-{yyyy}-{seq:4}", f"33{year}02050{{seq:5}}",
+                    "{prov:2}{yyyy}{occ:3}{level:1}{seq:6}"):
+        db.session.get(Parameter, "certificate_number").value = pattern
+        db.session.commit()
+        issue(city, run_jobs, make.report(people=2))
+    assert [row.number for row in sorted(issued(), key=lambda row: row.id)] == [
+        f"33{year}0205000001", f"33{year}0205000002", f"ZJ-{year}-0001", f"ZJ-{year}-0002", f"33{year}0205000003", f"33{year}0205000004",
+        f"33{year}0205000005", f"33{year}0205000006"]
 
 
 def test_a_second_press_while_the_first_is_under_way_starts_nothing(login: Any, make: Any, run_jobs: Any) -> None:
@@ -218,7 +243,7 @@ def test_the_pdf_says_what_the_record_says(login: Any, certificate: Certificate)
 
 
 def test_a_revoked_certificate_is_not_printed_again(login: Any, certificate: Certificate) -> None:
-    workflow.move(Certificate, [certificate.id], "state", workflow.CERTIFICATE_MOVES, "valid", "revoked")
+    workflow.move(Certificate, [certificate.id], "state", workflow.CERTIFICATE_MOVES, "valid", "revoked", ended_at=clock.now())
     client = login("hjp")
     answer = client.get(f"/certificates/{certificate.id}/certificate.pdf")
     assert answer.status_code == 409

@@ -44,7 +44,7 @@ def test_a_certificate_arrives_whole_and_is_listed(outside: RunningStandins, gat
     assert registered(outside)[RECORD.number] == {
         "number": "3320260105000001", "name": "张三", "id_number": "330106199001010018", "occupation_code": "010",
         "occupation": "砌筑工", "level": "中级工/四级", "institution": "杭州建设职业培训学校",
-        "issued_on": "2026-11-25", "status": "valid",
+        "issued_on": "2026-11-25", "status": "valid", "replaces": "",
     }
     page = outside.http.get(f"{outside.url}/ministry/", timeout=10).text
     assert "张三" in page

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app import create_app, workflow
+from app import clock, create_app, workflow
 from app.extensions import db, limiter
 from app.operations import captchas, certificates
 from app.operations.maintenance import FILE
@@ -105,7 +105,7 @@ def test_the_qr_leads_to_the_same_page_and_tells_neither_name_nor_number_of_the_
 
 
 def test_a_revoked_certificate_says_so(client: Any, certificate: Certificate) -> None:
-    workflow.move(Certificate, [certificate.id], "state", workflow.CERTIFICATE_MOVES, "valid", "revoked")
+    workflow.move(Certificate, [certificate.id], "state", workflow.CERTIFICATE_MOVES, "valid", "revoked", ended_at=clock.now())
     pages = client.get(f"/c/{certificate.number}").text, asked(client, name=certificate.name, number=certificate.number).text
     for page in pages:
         assert "已撤销" in page

@@ -15,7 +15,7 @@ from app import files, scope
 from app.crypto import blind
 from app.errors import Invalid
 from app.extensions import db
-from app.operations import certificates, push
+from app.operations import certificate_papers, certificates, push
 from app.operations.progress import CERTIFICATE_WORDS
 from models import Certificate, Enrolment, ExamPlan, Institution, Job, ScoreReport, Sitting
 from views.base import PortalView, download, page, said
@@ -64,7 +64,7 @@ class CertificateIssueView(PortalView):
     @page("/<int:report_id>", "show")
     def show(self, report_id: int) -> Any:
         report = self.fetch(ScoreReport, report_id, joinedload(ScoreReport.exam_plan), joinedload(ScoreReport.institution))
-        rows = listing(certificates.of_exam(report.exam_plan_id, actor=self.actor), order=(Certificate.number,),
+        rows = listing(certificate_papers.of_exam(report.exam_plan_id, actor=self.actor), order=(Certificate.number,),
                        searches=(Search("q", _l("姓名"), lambda text: like(Certificate.name, text)),), filters=(_push_filter(),),
                        options=LISTED, size=100)
         return self.page("portal/certificates/issued.html", report=report, title=report.exam_plan.name, listing=rows,
@@ -74,7 +74,7 @@ class CertificateIssueView(PortalView):
 def _counts(report_ids: list[int]) -> dict[int, tuple[int, int]]:
     """For each report: how many passed, how many have their certificate."""
     rows = db.session.execute(
-        select(ScoreReport.id, func.count(Sitting.id), func.count(Certificate.id))
+        select(ScoreReport.id, func.count(Sitting.id.distinct()), func.count(Certificate.enrolment_id.distinct()))
         .join(Sitting, Sitting.exam_plan_id == ScoreReport.exam_plan_id)
         .outerjoin(Certificate, Certificate.enrolment_id == Sitting.enrolment_id)
         .where(ScoreReport.id.in_(report_ids), Sitting.result == "passed").group_by(ScoreReport.id))
@@ -139,12 +139,12 @@ class CertificateView(PortalView):
     @page("/<int:certificate_id>/certificate.pdf", "download")
     def pdf(self, certificate_id: int) -> Any:
         row = self._certificate(certificate_id)
-        return download(certificates.pdf(row, actor=self.actor), f"证书-{row.number}.pdf", files.PDF)
+        return download(certificate_papers.pdf(row, actor=self.actor), f"证书-{row.number}.pdf", files.PDF)
 
     @page("/exams/<int:exam_id>/cards.xlsx", "download")
     def cards(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id)
-        return download(certificates.card_data(exam, actor=self.actor), f"证书信息-{exam.name}.xlsx", files.XLSX)
+        return download(certificate_papers.exam_card_data(exam, actor=self.actor), f"证书信息-{exam.name}.xlsx", files.XLSX)
 
     @page("/<int:certificate_id>/push", "push", ("POST",))
     def push_again(self, certificate_id: int) -> Any:

@@ -88,7 +88,8 @@ class PeopleView(PortalView):
         sittings = db.session.scalars(
             scope.visible(self.actor, Sitting).where(Sitting.enrolment_id == person.id).order_by(Sitting.id)
             .options(joinedload(Sitting.room), joinedload(Sitting.exam_plan).joinedload(ExamPlan.report))).all()
-        certificate = db.session.scalars(scope.visible(self.actor, Certificate).where(Certificate.enrolment_id == person.id)).first()
+        certificate = db.session.scalars(
+            scope.visible(self.actor, Certificate).where(Certificate.enrolment_id == person.id).order_by(Certificate.id.desc())).first()
         return self.page("portal/people/show.html", person=person, title=person.name, attended=self._attended(person),
                          progress=states_of([person])[person.id],
                          sittings=sittings, certificate=certificate,

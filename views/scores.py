@@ -146,7 +146,7 @@ class ScoreReviewView(ReviewDesk):
     def show_values(self, subject: ScoreReport) -> dict[str, Any]:
         exam = self.fetch(ExamPlan, subject.exam_plan_id, joinedload(ExamPlan.plan))
         issued = db.session.scalar(select(func.count(Certificate.id)).join(Sitting, Certificate.sitting_id == Sitting.id)
-                                   .where(Sitting.exam_plan_id == exam.id))
+                                   .where(Sitting.exam_plan_id == exam.id, Certificate.replaces_id.is_(None)))
         return {"exam": exam, "listing": _sitting_list(self.actor, exam), "results": RESULTS, "tally": scores.tally(exam),
                 "passing": scores.pass_marks(), "issued": issued}
 

@@ -31,7 +31,7 @@ def standing_of(plan: TrainingPlan) -> Standing:
                                       .where(ExamPlan.plan_id == plan.id)))
     certificates = db.session.scalar(
         select(func.count(Certificate.id)).join(Sitting, Certificate.sitting_id == Sitting.id)
-        .join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).where(ExamPlan.plan_id == plan.id)) or 0
+        .join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).where(ExamPlan.plan_id == plan.id, Certificate.replaces_id.is_(None))) or 0
     reached = _reached(plan, reports, certificates)
     labels = (_("编制"), _("上报"), _("受理"), _("审核通过"), _("报名"), _("培训考勤"), _("考核"), _("成绩"), _("证书"))
     steps = []

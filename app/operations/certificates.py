@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from itertools import groupby
+from typing import Any
 
-from flask import current_app
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Select, exists, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    String,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    type_coerce,
+)
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
-from app import audit, clock, files, jobs, notices, parameters, scope
+from app import audit, clock, jobs, notices, parameters
 from app.actors import SYSTEM, Actor
-from app.documents import papers
-from app.documents.qr import qr_png
-from app.documents.workbooks import write_table
 from app.errors import Conflict, Forbidden
-from app.extensions import db, transaction, will_write
-from app.operations.numbering import parse_pattern, take_serials
-from app.operations.push import run_push
-from app.presentation import day
-from models import Certificate, Enrolment, ExamPlan, Job, ScoreReport, Sitting
-
-__all__ = ["run_issue", "run_push", "start_issue"]
+from app.extensions import transaction
+from app.operations.numbering import Pattern, parse_pattern, take_serials
+from models import Certificate, Enrolment, ExamPlan, Institution, Job, Occupation, ScoreReport, Sitting, SkillLevel
 
 ISSUE_JOB = "issue_certificates"
-IN_FULL = joinedload(Sitting.enrolment).options(joinedload(Enrolment.occupation), joinedload(Enrolment.level))
+RENDER_JOB = "render_certificates"
 Report = Callable[[int, int], None]
 
 
@@ -62,125 +67,85 @@ def start_issue(reports: Iterable[ScoreReport], *, actor: Actor) -> list[Job]:
     return list(under_way.values())
 
 
-def _lacking(report_id: int) -> Select[Sitting]:
-    """Who passed in the exam of a report and has no certificate yet."""
-    return (select(Sitting).join(ScoreReport, ScoreReport.exam_plan_id == Sitting.exam_plan_id)
-            .outerjoin(Certificate, Certificate.enrolment_id == Sitting.enrolment_id)
-            .where(ScoreReport.id == report_id, Sitting.result == "passed", Certificate.id.is_(None)))
+def _lacking(report: ScoreReport) -> tuple[ColumnElement[bool], ...]:
+    """Who passed in the exam of a report and never had a certificate."""
+    return (Sitting.exam_plan_id == report.exam_plan_id, Sitting.result == "passed",
+            ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id))
 
 
 def run_issue(report_id: int, report: Report) -> None:
     """The job: number and record everyone who lacks a certificate, in one transaction. Two at once wait for each other at
     the report's row; the second finds nothing to do."""
     pattern = parse_pattern(parameters.text("certificate_number"))
-    total = db.session.scalar(select(func.count()).select_from(_lacking(report_id).subquery())) or 0
-    report(0, total)
     try:
         with transaction() as session:
             found = session.scalars(select(ScoreReport).where(ScoreReport.id == report_id).with_for_update(),
                                     execution_options={"populate_existing": True}).first()
             if found is None or found.review_state != "approved":
                 return
-            exam = session.get_one(ExamPlan, found.exam_plan_id, options=[joinedload(ExamPlan.institution)])
-            today = clock.shanghai_day()
-            prov = found.authority.region_code[:2]
-
-            def prefix_of(sitting: Sitting) -> str:
-                person = sitting.enrolment
-                return pattern.prefix(prov=prov, year=today.year, occ=person.occupation.code, level=person.level.code)
-
-            passed = session.scalars(_lacking(report_id).options(IN_FULL))
-            people = sorted(passed, key=lambda each: (prefix_of(each), each.ticket_number))
-            rows = []
-            for prefix, group in groupby(people, prefix_of):
-                members = list(group)
-                serials = take_serials(session, prefix, len(members))
-                rows += [_row(sitting, pattern.number(prefix, serial), exam, found, today)
-                         for sitting, serial in zip(members, serials, strict=True)]
-            if rows:
-                session.execute(insert(Certificate), rows)
-                audit.record(SYSTEM, "issued_certificates", found, {"count": len(rows), "first": rows[0]["number"],
-                                                                    "last": rows[-1]["number"]})
-                _tell(session, [str(row["number"]) for row in rows])
+            issued = _issue(session, found, pattern)
+            if issued:
+                numbers = sorted(row.number for row in issued)
+                audit.record(SYSTEM, "issued_certificates", found, {"count": len(issued), "first": numbers[0], "last": numbers[-1]})
+                _tell(issued)
+                jobs.schedule(RENDER_JOB, found.id, authority_id=found.authority_id, total=len(issued))
     except IntegrityError as error:
         raise Conflict(_("证书编号与已有证书重复，没有生成。请稍后重新运行；若仍如此，请管理员检查证书编号规则。")) from error
-    report(total, total)
+    report(len(issued), len(issued))
 
 
-def _tell(session: Session, numbers: list[str]) -> None:
+def _issue(session: Session, report: ScoreReport, pattern: Pattern) -> Sequence[Any]:
+    """Write the certificates of a report: the serials of each prefix are taken at once, then one INSERT reads everything that
+    is printed from the rows themselves. Answers (id, number, enterprise_id, institution_id) of each."""
+    occupation, level, pair = Occupation.__table__.c, SkillLevel.__table__.c, (Enrolment.occupation_id, Enrolment.level_id)
+    groups = session.execute(
+        select(*pair, occupation.code, level.code, func.count()).select_from(Sitting).join(Enrolment)
+        .join(Occupation, Enrolment.occupation_id == Occupation.id).join(SkillLevel, Enrolment.level_id == SkillLevel.id)
+        .where(*_lacking(report)).group_by(*pair, occupation.code, level.code)).all()
+    if not groups:
+        return []
+    prov, today = report.authority.region_code[:2], clock.shanghai_day()
+    prefixes = {(occ_id, level_id): pattern.prefix(prov=prov, year=today.year, occ=occ, level=lvl)
+                for occ_id, level_id, occ, lvl, _count in groups}
+    # Prefixes in order: two exams then never wait for each other crosswise.
+    wanted = {prefix: sum(group[4] for group in groups if prefixes[group[0], group[1]] == prefix) for prefix in sorted(prefixes.values())}
+    before = {prefix: take_serials(session, pattern, prefix, count).start - 1 for prefix, count in wanted.items()}
+    prefix = case(*((and_(pair[0] == key[0], pair[1] == key[1]), literal(text)) for key, text in prefixes.items()))
+    begun = case(*((and_(pair[0] == key[0], pair[1] == key[1]), before[text]) for key, text in prefixes.items()))
+    serial = begun + func.row_number().over(partition_by=prefix, order_by=Sitting.ticket_number)
+    # The leading 1 keeps the zeros of the serial; it is cut off again.
+    number = prefix + func.substr(cast(10 ** pattern.width + serial, String), 2)
+    return _write(session, report, number, today)
+
+
+def _write(session: Session, report: ScoreReport, number: ColumnElement[str], today: date) -> Sequence[Any]:
+    """The INSERT. An ID number goes over as it is sealed: both columns have one purpose."""
+    at, columns = clock.now(), Certificate.__table__.c
+    same: dict[str, Any] = {"authority_id": report.authority_id, "issued_on": today, "state": "valid", "end_reason": "",
+                            "push_state": "waiting", "push_sent": "", "push_due_at": at, "push_attempts": 0, "push_error": "",
+                            "created_at": at}
+    read: dict[str, Any] = {
+        "number": number, "enrolment_id": Enrolment.id, "sitting_id": Sitting.id, "institution_id": ExamPlan.institution_id,
+        "enterprise_id": Enrolment.enterprise_id, "name": Enrolment.name, "id_number": type_coerce(Enrolment.id_number, LargeBinary),
+        "id_number_index": Enrolment.id_number_index, "sex": Enrolment.sex, "occupation_id": Enrolment.occupation_id,
+        "level_id": Enrolment.level_id, "occupation_name": Occupation.name, "level_name": SkillLevel.name,
+        "institution_name": Institution.name}
+    rows = (select(*read.values(), *(literal(value, columns[name].type) for name, value in same.items()))
+            .select_from(Sitting).join(Enrolment, Sitting.enrolment_id == Enrolment.id)
+            .join(Occupation, Enrolment.occupation_id == Occupation.id).join(SkillLevel, Enrolment.level_id == SkillLevel.id)
+            .join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).join(Institution, ExamPlan.institution_id == Institution.id)
+            .where(*_lacking(report)))
+    return session.execute(insert(Certificate.__table__).from_select([*read, *same], rows, include_defaults=False)
+                           .returning(columns.id, columns.number, columns.enterprise_id, columns.institution_id)).all()
+
+
+def _tell(issued: Sequence[Any]) -> None:
     """Their enterprises and the institution are told, each once."""
-    issued = session.execute(select(Certificate.id, Certificate.number, Certificate.enterprise_id, Certificate.institution_id)
-                             .where(Certificate.number.in_(numbers)).order_by(Certificate.id)).all()
     for party in ("enterprise_id", "institution_id"):
-        for organisation in dict.fromkeys(getattr(row, party) for row in issued):
-            theirs = [row for row in issued if getattr(row, party) == organisation]
-            notices.tell("certificates_issued", "certificate", ids=[row.id for row in theirs], name=theirs[0].number,
-                         **{party: organisation})
-
-
-def _row(sitting: Sitting, number: str, exam: ExamPlan, report: ScoreReport, today: date) -> dict[str, object]:
-    """What is printed on a certificate is copied: it must not change when a roster or a dictionary does."""
-    person = sitting.enrolment
-    return {
-        "number": number, "enrolment_id": person.id, "sitting_id": sitting.id, "institution_id": exam.institution_id,
-        "enterprise_id": person.enterprise_id, "authority_id": report.authority_id, "name": person.name,
-        "id_number": person.id_number, "id_number_index": person.id_number_index, "sex": person.sex,
-        "occupation_id": person.occupation_id, "level_id": person.level_id, "occupation_name": person.occupation.name,
-        "level_name": person.level.name, "institution_name": exam.institution.name,
-        "issued_on": today, "state": "valid", "push_state": "waiting", "push_due_at": clock.now(), "created_at": clock.now(),
-    }
-
-
-def check_url(number: str) -> str:
-    """Where the QR code leads: the public page of this certificate."""
-    return f"{current_app.extensions['settings'].public_url}/c/{number}"
-
-
-def pdf(certificate: Certificate, *, actor: Actor) -> bytes:
-    """The certificate as a PDF with portrait and QR. The holder's number is printed in full, so it is on record.
-
-    Picture and data are read before the audit row takes the writers' lock, and set after it is let go. Raises `Conflict`
-    for a revoked one: a new print of it would look valid.
-    """
-    if certificate.state != "valid":
-        raise Conflict(_("证书 %(number)s 已撤销，不能下载。", number=certificate.number))
-    person, issued_on = certificate.enrolment, certificate.issued_on
-    pictures = {"qr.png": qr_png(check_url(certificate.number))}
-    if person.portrait is not None:
-        pictures["portrait.jpg"] = files.read(person.portrait)
-    data = {
-        "title": _("建设行业职业技能人员职业培训合格证"), "check_address": check_url(certificate.number),
-        "certificates": [{
-            "number": certificate.number, "name": certificate.name, "sex": certificate.sex, "id_number": certificate.id_number,
-            "occupation": certificate.occupation_name, "level": certificate.level_name,
-            "institution": certificate.institution_name, "authority": certificate.authority.name,
-            "issued_on": f"{issued_on.year}年{issued_on.month:02d}月{issued_on.day:02d}日",
-            "photo": "portrait.jpg" if "portrait.jpg" in pictures else "", "qr": "qr.png"}],
-    }
-    will_write()
-    with transaction():
-        audit.record(actor, "print_certificate", certificate)
-    return papers.render("certificate", data, pictures)
-
-
-def of_exam(exam_id: int, *, actor: Actor) -> Select[Certificate]:
-    """The certificates that came of an exam, as far as this person may see them."""
-    return scope.visible(actor, Certificate).join(Sitting, Certificate.sitting_id == Sitting.id).where(
-        Sitting.exam_plan_id == exam_id)
-
-
-def card_data(exam: ExamPlan, *, actor: Actor) -> bytes:
-    """下载证书信息: the data cards are made from (I27), in full and therefore on record. Raises `Conflict` while there are
-    none."""
-    headings = (_("证书编号"), _("姓名"), _("性别"), _("身份证号"), _("职业（工种）"), _("技能等级"), _("企业名称"), _("培训机构"),
-                _("发证日期"), _("查验网址"))
-    valid = of_exam(exam.id, actor=actor).where(Certificate.state == "valid").order_by(Certificate.number).options(
-        joinedload(Certificate.enterprise))
-    rows = [(row.number, row.name, row.sex, row.id_number, row.occupation_name, row.level_name, row.enterprise.name,
-             row.institution_name, day(row.issued_on), check_url(row.number)) for row in db.session.scalars(valid)]
-    if not rows:
-        raise Conflict(_("这场考核还没有生成证书。主管部门生成后即可下载。"))
-    will_write()
-    with transaction():
-        audit.record(actor, "download_card_data", exam, {"count": len(rows)})
-    return write_table(_("证书信息"), headings, rows)
+        theirs: dict[int, list[Any]] = {}
+        for row in issued:
+            theirs.setdefault(getattr(row, party), []).append(row)
+        for organisation, rows in theirs.items():
+            notices.tell("certificates_issued", "certificate", ids=sorted(row.id for row in rows), name=rows[0].number,
+                         enterprise_id=organisation if party == "enterprise_id" else None,
+                         institution_id=organisation if party == "institution_id" else None)

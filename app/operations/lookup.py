@@ -17,12 +17,14 @@ from app.identifiers import mask_id_number, mask_name
 from models import Certificate
 
 # Each state in the visitor's words, with its tone.
-STATES: dict[str, tuple[Any, str]] = {"valid": (_l("有效"), "ok"), "revoked": (_l("已撤销"), "bad")}
+STATES: dict[str, tuple[Any, str]] = {"valid": (_l("有效"), "ok"), "revoked": (_l("已撤销"), "bad"),
+                                      "replaced": (_l("已换发"), "warn")}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the public is told of a certificate. Name and ID number are masked; `id_number` is "" for who knows no name."""
+    """What the public is told of a certificate. Name and ID number are masked; `id_number` is "" for who knows no name.
+    `state` is valid, revoked or replaced; `replaced_by` the number of the one that counts instead, or ""."""
 
     number: str
     name: str
@@ -33,16 +35,17 @@ class Found:
     authority: str
     issued_on: date
     state: str
+    replaced_by: str
     pushed: bool
 
 
 def _told(row: Certificate, *, names_holder: bool = True) -> Found:
     id_number = mask_id_number(row.id_number) if names_holder else ""
     return Found(row.number, mask_name(row.name), id_number, row.occupation_name, row.level_name, row.institution_name,
-                 row.authority.name, row.issued_on, row.state, row.push_state == "pushed")
+                 row.authority.name, row.issued_on, row.state, row.replacement.number if row.replacement else "", row.pushed_at is not None)
 
 
-_IN_FULL = (joinedload(Certificate.authority),)
+_IN_FULL = (joinedload(Certificate.authority), joinedload(Certificate.replacement))
 
 
 def find(*, name: str, id_number: str = "", number: str = "") -> list[Found]:

@@ -6,11 +6,14 @@ import re
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.errors import Invalid
-from models import CertificateCounter
+from app.extensions import db
+from models import Authority, Certificate, CertificateCounter, Occupation, SkillLevel
 
 # What each field is wide where the pattern does not say so. The serial's width must be said: without it two prefixes
 # could run into the same number ("1" + "11" and "11" + "1").
@@ -36,10 +39,18 @@ class Pattern:
 
     def number(self, prefix: str, serial: int) -> str:
         """The whole number. Raises `Invalid` when the serial no longer fits, rather than give out a longer one."""
-        width = self.parts[-1][2]
-        if serial >= 10 ** width:
+        if serial >= 10 ** self.width:
             raise Invalid(_("证书序号已用完（%(prefix)s），请管理员调整证书编号规则。", prefix=prefix))
-        return f"{prefix}{serial:0{width}d}"
+        return f"{prefix}{serial:0{self.width}d}"
+
+    @property
+    def width(self) -> int:
+        """How many digits the serial has."""
+        return self.parts[-1][2]
+
+    def shape(self, prefix: str) -> str:
+        """What a number looks like, a # for each digit of the serial: the key of its counter."""
+        return prefix + "#" * self.width
 
 
 def _fitted(code: str, width: int) -> str:
@@ -70,12 +81,57 @@ def parse_pattern(text: str) -> Pattern:
     return Pattern(tuple(parts))
 
 
-def take_serials(session: Session, prefix: str, count: int) -> range:
-    """The next `count` serials under a prefix. The counter row, made when it is not there, stays locked until the
-    transaction ends: who comes second waits, and a rollback gives the serials back, so there are no gaps."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    taken = dialect.insert(CertificateCounter).values(prefix=prefix, last=count)
+def take_serials(session: Session, pattern: Pattern, prefix: str, count: int) -> range:
+    """The next `count` serials of the numbers that begin with `prefix`. The counter row stays locked until the transaction
+    ends: who comes second waits, and a rollback gives the serials back, so there are no gaps.
+
+    A counter belongs to one shape of number, so another pattern begins sequences of its own. Two patterns may make numbers of
+    one shape: a counter that was overtaken goes on behind the highest number there is, so none is ever used again.
+    """
+    on_sqlite = session.get_bind().dialect.name == "sqlite"
+    dialect = sqlite if on_sqlite else postgresql
+    before = highest(session, pattern, prefix)
+    furthest = func.max if on_sqlite else func.greatest
+    taken = dialect.insert(CertificateCounter).values(shape=pattern.shape(prefix), last=before + count)
     last: int = session.execute(
-        taken.on_conflict_do_update(index_elements=["prefix"], set_={"last": CertificateCounter.last + count})
+        taken.on_conflict_do_update(index_elements=["shape"], set_={"last": furthest(CertificateCounter.last, before) + count})
         .returning(CertificateCounter.last), execution_options={"populate_existing": True}).scalar_one()
+    pattern.number(prefix, last)
     return range(last - count + 1, last + 1)
+
+
+def highest(session: Session, pattern: Pattern, prefix: str) -> int:
+    """The highest serial among the certificates whose number has this prefix and the pattern's width; 0 where there is none."""
+    width, number = pattern.width, Certificate.number
+    found = session.scalar(select(func.max(number)).where(
+        number.between(f"{prefix}{'0' * width}", f"{prefix}{'9' * width}"), func.length(number) == len(prefix) + width,
+        func.substr(number, 1, len(prefix)) == prefix))
+    serial = str(found or "")[len(prefix):]
+    return int(serial) if serial.isascii() and serial.isdigit() else 0
+
+
+def upcoming(pattern: Pattern, *, prov: str, year: int, occ: str, level: str) -> str:
+    """The number that the next certificate of this occupation and level would get. Takes nothing."""
+    prefix = pattern.prefix(prov=prov, year=year, occ=occ, level=level)
+    counter = db.session.get(CertificateCounter, pattern.shape(prefix), populate_existing=True)
+    return pattern.number(prefix, 1 + max(counter.last if counter else 0, highest(db.session(), pattern, prefix)))
+
+
+def preview(text: str) -> list[tuple[str, str, str]]:
+    """What a pattern would make next: (occupation, level, number) for three occupations, those last certified first. Raises
+    `Invalid` for a pattern that cannot work, or that does not hold a code of the dictionaries."""
+    pattern = parse_pattern(text)
+    occupations = list(db.session.scalars(select(Occupation).where(Occupation.enabled.is_(True)).order_by(Occupation.position)))
+    levels = list(db.session.scalars(select(SkillLevel).where(SkillLevel.enabled.is_(True)).order_by(SkillLevel.position)))
+    top = db.session.scalars(select(Authority).where(Authority.parent_id.is_(None)).order_by(Authority.id)).first()
+    prov, year = top.region_code[:2] if top else "00", clock.shanghai_day().year
+    for occupation in occupations:
+        pattern.prefix(prov=prov, year=year, occ=occupation.code, level=levels[0].code)
+    for level in levels:
+        pattern.prefix(prov=prov, year=year, occ=occupations[0].code, level=level.code)
+    last = db.session.execute(select(Certificate.occupation_id, Certificate.level_id).order_by(Certificate.id.desc()).limit(50)).all()
+    trades, grades = {each.id: each for each in occupations}, {each.id: each for each in levels}
+    pairs = [(trades[trade], grades[grade]) for trade, grade in last if trade in trades and grade in grades]
+    chosen = dict.fromkeys([*pairs, *((occupation, levels[0]) for occupation in occupations)])
+    return [(occupation.name, level.name, upcoming(pattern, prov=prov, year=year, occ=occupation.code, level=level.code))
+            for occupation, level in list(chosen)[:3]]

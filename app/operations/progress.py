@@ -29,7 +29,8 @@ EXAM_WORDS = {"none": NOT_REPORTED, "draft": NOT_REPORTED, "submitted": Word(_l(
 SCORE_WORDS = {"none": NOT_REPORTED, "draft": NOT_REPORTED, "submitted": Word(_l("已上报"), "info"),
                "accepted": Word(_l("已受理"), "warn"), "approved": APPROVED, "rejected": FAILED}
 CERTIFICATE_WORDS = {"none": Word(_l("证书未生成"), "neutral"), "waiting": Word(_l("证书已生成未推送"), "info"),
-                     "failed": Word(_l("证书已生成未推送"), "info"), "pushed": Word(_l("证书已推送"), "ok")}
+                     "exported": Word(_l("证书已生成未推送"), "info"), "failed": Word(_l("证书已生成未推送"), "info"),
+                     "pushed": Word(_l("证书已推送"), "ok")}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Progress:
 def states_of(people: Sequence[Enrolment]) -> dict[int, Progress]:
     """The progress of each person, by enrolment id. Three statements however many people; their plans should be loaded.
 
-    Of several exams the latest counts (C16).
+    Of several exams, and of certificates that replaced each other, the latest counts (C16).
     """
     ids = [person.id for person in people]
     plans = {row.id: row for row in db.session.scalars(
@@ -56,7 +57,7 @@ def states_of(people: Sequence[Enrolment]) -> dict[int, Progress]:
         select(Sitting).where(Sitting.enrolment_id.in_(ids)).order_by(Sitting.id)
         .options(joinedload(Sitting.exam_plan).joinedload(ExamPlan.report), joinedload(Sitting.room)))}
     certificates = {row.enrolment_id: row for row in db.session.scalars(
-        select(Certificate).where(Certificate.enrolment_id.in_(ids)))}
+        select(Certificate).where(Certificate.enrolment_id.in_(ids)).order_by(Certificate.id))}
     return {person.id: _progress(plans[person.plan_id], sittings.get(person.id), certificates.get(person.id))
             for person in people}
 
@@ -68,5 +69,5 @@ def _progress(plan: TrainingPlan, sitting: Sitting | None, certificate: Certific
         plan=TRAINED if plan.enrolment_ended else ENROLLING,
         exam=EXAM_WORDS[exam.review_state if exam is not None else "none"],
         scores=SCORE_WORDS[report.review_state if report is not None else "none"],
-        certificate=CERTIFICATE_WORDS[certificate.push_state if certificate is not None else "none"],
+        certificate=CERTIFICATE_WORDS[certificate.push_word if certificate is not None else "none"],
         sitting=sitting, issued=certificate)

@@ -1,0 +1,204 @@
+"""The certificate as a signed PDF: drawn and signed once, kept, and handed out as it was kept (I27)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import current_app
+from flask_babel import gettext as _
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import joinedload
+
+from app import audit, files, scope
+from app.actors import Actor
+from app.documents import papers
+from app.documents.faults import PaperFault
+from app.documents.fonts import missing_glyphs
+from app.documents.qr import qr_png
+from app.documents.signing import TimestampFault
+from app.documents.workbooks import write_table
+from app.errors import Conflict, PortalError
+from app.extensions import db, let_go, transaction, will_write
+from app.gateways.errors import GatewayError, MissingObject
+from app.operations.signing_keys import signer_of
+from app.presentation import day
+from app.sets import among
+from models import Certificate, Enrolment, ExamPlan, ScoreReport, Sitting
+
+KIND = "certificate"
+# Drawn by one child at a time: enough that reading the fonts does not count, few enough that a kill costs little.
+CHUNK = 25
+DRAWN = (joinedload(Certificate.authority), joinedload(Certificate.file),
+         joinedload(Certificate.enrolment).joinedload(Enrolment.portrait))
+Report = Callable[[int, int], None]
+log = logging.getLogger("portal.certificates")
+
+
+def check_url(number: str) -> str:
+    """Where the QR code leads: the public page of this certificate."""
+    return f"{current_app.extensions['settings'].public_url}/c/{number}"
+
+
+def _ended(certificate: Certificate) -> Conflict:
+    word = _("已撤销") if certificate.state == "revoked" else _("已换发")
+    return Conflict(_("证书 %(number)s %(word)s，不能下载。", number=certificate.number, word=word))
+
+
+def pdf(certificate: Certificate, *, actor: Actor) -> bytes:
+    """The signed PDF of a certificate. The holder's number stands in it in full, so handing it out is on record.
+
+    Drawn and signed here if the job has not got that far. Raises `Conflict` for one that is no longer valid, or cannot be drawn.
+    """
+    if certificate.state != "valid":
+        raise _ended(certificate)
+    will_write()
+    if certificate.file_id is None:
+        make([certificate.id])
+    row = db.session.scalars(select(Certificate).where(Certificate.id == certificate.id).options(*DRAWN)
+                             .execution_options(populate_existing=True)).one()
+    if row.file is None:
+        raise Conflict(unprintable(row) or _("证书文件暂时生成不了，请稍后再试。"))
+    data = files.read(row.file)
+    let_go()
+    with transaction():
+        audit.record(actor, "print_certificate", row)
+    return data
+
+
+def unprintable(certificate: Certificate) -> str:
+    """Why a certificate cannot be printed, in words; "" where it can."""
+    lacking = "".join(missing_glyphs(certificate.name + certificate.institution_name))
+    return _("字库里没有“%(signs)s”，证书不能打印。请管理员安装含这个字的字体，或更正姓名后换发。", signs=lacking) if lacking else ""
+
+
+def run_render(report_id: int, report: Report) -> None:
+    """The job: draw and sign the certificates of an exam that have no PDF yet. Run twice it goes on where the other stopped."""
+    ids = list(db.session.scalars(
+        select(Certificate.id).join(Sitting, Certificate.sitting_id == Sitting.id)
+        .join(ScoreReport, ScoreReport.exam_plan_id == Sitting.exam_plan_id)
+        .where(ScoreReport.id == report_id, Certificate.file_id.is_(None), Certificate.state == "valid").order_by(Certificate.number)))
+    faults = make(ids, report)
+    if faults:
+        raise Conflict(faults[0] if len(faults) == 1 else _("%(n)s 张证书不能打印：%(first)s", n=len(faults), first=faults[0]))
+
+
+def make(ids: Sequence[int], report: Report | None = None) -> list[str]:
+    """Draw, sign and keep the PDFs of these certificates, chunk by chunk; while one chunk is signed the next is drawn. Answers why
+    some could not be, each in a sentence. Of two at once the one that is kept first counts, and the other's is forgotten."""
+    faults: list[str] = []
+    chunks = [ids[begin:begin + CHUNK] for begin in range(0, len(ids), CHUNK)]
+    with ThreadPoolExecutor(1) as pool:
+        drawn = None
+        for n, chunk in enumerate([*chunks, None]):
+            rows = _load(chunk, faults) if chunk else []
+            following = pool.submit(_drawn, rows) if rows else None
+            if drawn is not None:
+                _sign_and_keep(drawn.result())
+            if report is not None:
+                report(min(n * CHUNK, len(ids)), len(ids))
+            drawn = following
+        if drawn is not None:
+            _sign_and_keep(drawn.result())
+    return faults
+
+
+# A certificate ready to be drawn: id, authority, its name, the number, the data of the template, its pictures.
+Drawing = tuple[int, int, str, str, dict[str, Any], dict[str, bytes]]
+
+
+def _load(ids: Sequence[int], faults: list[str]) -> list[Drawing]:
+    """What is drawn of each, its pictures included; nothing is held in the database afterwards."""
+    found: list[Drawing] = []
+    for row in db.session.scalars(select(Certificate).where(among(Certificate.id, ids), Certificate.file_id.is_(None)).options(*DRAWN)):
+        if fault := unprintable(row):
+            faults.append(f"{row.number}：{fault}")
+            continue
+        found.append((row.id, row.authority_id, row.authority.name, row.number, *_paper(row)))
+    let_go()
+    return found
+
+
+def _paper(row: Certificate) -> tuple[dict[str, Any], dict[str, bytes]]:
+    issued_on, pictures = row.issued_on, {f"qr{row.id}.png": qr_png(check_url(row.number))}
+    photo = ""
+    if row.enrolment.portrait is not None:
+        try:
+            pictures[f"p{row.id}.jpg"] = files.read(row.enrolment.portrait)
+            photo = f"p{row.id}.jpg"
+        except MissingObject:
+            log.error("the portrait of certificate %s is not in the storage", row.number)
+        except GatewayError as error:
+            log.error("portraits cannot be read: %s", error)
+            raise PortalError(_("照片暂时读不出来，证书文件没有生成。请稍后再试。")) from None
+    return {
+        "title": _("建设行业职业技能人员职业培训合格证"), "check_address": check_url(row.number),
+        "certificates": [{
+            "number": row.number, "name": row.name, "sex": row.sex, "id_number": row.id_number, "occupation": row.occupation_name,
+            "level": row.level_name, "institution": row.institution_name, "authority": row.authority.name,
+            "issued_on": f"{issued_on.year}年{issued_on.month:02d}月{issued_on.day:02d}日", "photo": photo, "qr": f"qr{row.id}.png"}],
+    }, pictures
+
+
+def _drawn(rows: list[Drawing]) -> list[tuple[Drawing, bytes]]:
+    """The unsigned PDFs. Runs in a thread that touches no database."""
+    pictures = {name: content for *_rest, each in rows for name, content in each.items()}
+    return list(zip(rows, papers.render_each("certificate", [row[4] for row in rows], pictures), strict=True))
+
+
+def _sign_and_keep(drawn: Iterable[tuple[Drawing, bytes]]) -> None:
+    signed = []
+    try:
+        for (key, authority_id, authority, number, _data, _pictures), plain in drawn:
+            signed.append((key, number, signer_of(authority_id).sign(plain, number=number, name=authority)))
+    except TimestampFault as fault:
+        raise GatewayError(str(fault), permanent=False) from fault
+    except PaperFault as fault:
+        log.error("certificates could not be drawn: %s", fault)
+        raise PortalError(_("证书文件没有生成成功，已记录下来。请稍后再试；若一直如此，请联系系统管理员。")) from None
+    let_go()
+    for key, number, data in signed:
+        with transaction() as session:
+            stored = files.keep(data, kind=KIND, name=f"证书-{number}.pdf", content_type=files.PDF)
+            kept = session.execute(update(Certificate).where(Certificate.id == key, Certificate.file_id.is_(None)).values(file_id=stored.id)
+                                   .returning(Certificate.id), execution_options={"synchronize_session": False}).first()
+            if kept is None:
+                files.forget(stored)
+
+
+def of_exam(exam_id: int, *, actor: Actor) -> Select[Certificate]:
+    """The certificates that came of an exam, as far as this person may see them."""
+    return scope.visible(actor, Certificate).join(Sitting, Certificate.sitting_id == Sitting.id).where(
+        Sitting.exam_plan_id == exam_id)
+
+
+def exam_card_data(exam: ExamPlan, *, actor: Actor) -> bytes:
+    """下载证书信息 of an exam. Raises `Conflict` while there are no certificates."""
+    data = card_data(of_exam(exam.id, actor=actor), exam, actor=actor)
+    if data is None:
+        raise Conflict(_("这场考核还没有生成证书。主管部门生成后即可下载。"))
+    return data
+
+
+def card_data(statement: Select[Certificate], subject: Any, *, actor: Actor) -> bytes | None:
+    """The data cards are made from (I27) of the valid ones among these, in full and therefore on record; None where there are none."""
+    headings = (_("证书编号"), _("姓名"), _("性别"), _("身份证号"), _("职业（工种）"), _("技能等级"), _("企业名称"), _("培训机构"),
+                _("发证日期"), _("查验网址"))
+    valid = statement.where(Certificate.state == "valid").order_by(Certificate.number).options(joinedload(Certificate.enterprise))
+    rows = [(row.number, row.name, row.sex, row.id_number, row.occupation_name, row.level_name, row.enterprise.name,
+             row.institution_name, day(row.issued_on), check_url(row.number)) for row in db.session.scalars(valid)]
+    if not rows:
+        return None
+    will_write()
+    with transaction():
+        audit.record(actor, "download_card_data", subject, {"count": len(rows)})
+    return write_table(_("证书信息"), headings, rows)
+
+
+def each_pdf(rows: Iterable[Certificate]) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of the PDFs that are there."""
+    for row in rows:
+        if row.file is not None:
+            yield f"{row.number}-{row.name}.pdf", files.read(row.file)
