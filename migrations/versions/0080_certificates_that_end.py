@@ -1,14 +1,14 @@
 """Certificates end by revocation or replacement, are signed once, and reach the ministry by network or by file
 
 Revision ID: 0080
-Revises: 0002
+Revises: 0070
 
 """
 from alembic import op
 import sqlalchemy as sa
 
 revision = '0080'
-down_revision = '0002'
+down_revision = "0070"
 branch_labels = None
 depends_on = None
 
