@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 from wtforms.validators import InputRequired
 
 from app import clock, files, scope
-from app.errors import NotFound, PortalError
+from app.errors import Invalid, InvalidFields, NotFound
 from app.extensions import db
 from app.operations import invoice_details, invoice_uploads, invoices
 from app.presentation import day, yuan
@@ -168,7 +168,7 @@ class InvoiceView(PortalView):
         if form.validate_on_submit():
             try:
                 invoice_details.change(invoice, form.details(), actor=self.actor)
-            except PortalError as error:
+            except (Invalid, InvalidFields) as error:
                 put_error_on(form, error)
             else:
                 said(_("开票信息已保存。"))
@@ -190,7 +190,7 @@ class InvoiceView(PortalView):
                      for file in request.files.getlist("files")[:5] if file.filename}
             try:
                 invoice_uploads.upload(invoice, given, form.number.data or "", form.issued_on.data, form.fen, actor=self.actor)
-            except PortalError as error:
+            except (Invalid, InvalidFields) as error:
                 put_error_on(form, error)
             else:
                 said(_("发票已上传，企业可以下载。"))
@@ -221,7 +221,7 @@ class InvoiceView(PortalView):
         if form.validate_on_submit():
             try:
                 invoice_details.save_profile(form.details(), actor=self.actor)
-            except PortalError as error:
+            except (Invalid, InvalidFields) as error:
                 put_error_on(form, error)
             else:
                 said(_("开票信息已保存，用于今后的订单。"))
