@@ -26,6 +26,9 @@ migrate = Migrate()
 csrf = CSRFProtect()
 limiter = Limiter(key_func=get_remote_address)
 
+# What posts, but looks who it is and what it may before it takes the write lock by `will_write`: many wait for one plan's seats.
+LOOK_FIRST = frozenset(("OrderView.add",))
+
 
 def gateways() -> Gateways:
     """The clients of the outside systems, made once by the app factory."""
@@ -72,7 +75,8 @@ def let_go() -> None:
 
 
 def will_write() -> None:
-    """For the rare GET that writes (the way back from the pay page): from here on it takes the write lock first."""
+    """For the rare GET that writes (the way back from the pay page), and what posts yet looks first: from here on it takes the
+    write lock first. Not inside `transaction()`."""
     g.writes = True
     let_go()
 
@@ -92,7 +96,8 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        reading = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS") and not g.get("writes")
+        reading = has_request_context() and not g.get("writes") and (
+            request.method in ("GET", "HEAD", "OPTIONS") or request.endpoint in LOOK_FIRST)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
 
 from app.errors import Invalid
 from app.extensions import db
@@ -71,3 +72,9 @@ def number(key: str) -> int:
     """A parameter that is a whole number. A value that is none falls back to the default, and the console refuses it."""
     value = text(key)
     return int(value) if value.isdigit() else int(DEFAULTS[key][0])
+
+
+def numbers(*keys: str) -> list[int]:
+    """Several whole numbers with one statement."""
+    found = {row.key: row.value for row in db.session.scalars(select(Parameter).where(Parameter.key.in_(keys)))}
+    return [int(value) if (value := found.get(key, "")).isdigit() else int(DEFAULTS[key][0]) for key in keys]

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from app import audit, clock, jobs, notices, parameters, scope, workflow
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.extensions import db, gateways, transaction
+from app.extensions import db, gateways, transaction, will_write
 from app.gateways.errors import AlreadyPaid, GatewayError
 from app.gateways.payment import Trade
 from app.operations import offers, payments, seats
@@ -43,6 +43,7 @@ def create(batch: ImportBatch, *, actor: Actor) -> Order:
     person is live elsewhere (C15), `Forbidden` when the enterprise may not enrol (E7).
     """
     _check_enterprise(batch, actor)
+    will_write()
     try:
         with transaction():
             live = _live_order(batch.id)
@@ -152,11 +153,12 @@ def _written(batch: ImportBatch, plan: TrainingPlan, people: int, actor: Actor) 
     if amount > MOST_FEN:
         raise Invalid(_("订单金额超过单笔支付上限，请把人员分成几份名单导入，分别生成订单。"))
     at = clock.now().replace(microsecond=0)
-    expires_at = at + timedelta(minutes=parameters.number("order_minutes"))
+    minutes, grace = parameters.numbers("order_minutes", "release_minutes")
+    expires_at = at + timedelta(minutes=minutes)
     order = Order(number=_number(), batch_id=batch.id, plan_id=plan.id, enterprise_id=batch.enterprise_id,
                   institution_id=plan.institution_id, people=people, unit_fee_fen=plan.fee_fen, amount_fen=amount,
                   state="pending", created_at=at, created_by_id=actor.user_id, expires_at=expires_at,
-                  release_at=expires_at + timedelta(minutes=parameters.number("release_minutes")))
+                  release_at=expires_at + timedelta(minutes=grace))
     db.session.add(order)
     db.session.flush()
     if not seats.hold(order):

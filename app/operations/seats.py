@@ -6,7 +6,7 @@ meet wait for each other and never for ever.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, select
 from sqlalchemy.orm import aliased
 
 from app import audit, clock, workflow
@@ -85,17 +85,21 @@ def enrol(order: Order) -> int:
     return len(workflow.move(Enrolment, ids, "state", ENROLMENT_MOVES, "held", "enrolled"))
 
 
+# Made once: building a statement over an alias costs more than asking it.
+_OTHER, _PLAN = aliased(Enrolment), aliased(TrainingPlan)
+_HERE = _OTHER.plan_id == bindparam("plan_id")
+_ELSEWHERE = and_(_OTHER.occupation_id == Enrolment.occupation_id, _OTHER.level_id == Enrolment.level_id,
+                  _PLAN.attendance_confirmed_at.is_(None), _PLAN.cancelled_at.is_(None))
+_ALREADY_LIVE = select(Enrolment).where(
+    Enrolment.batch_id == bindparam("batch_id"), Enrolment.state == "draft",
+    exists(select(_OTHER.id).join(_PLAN, _OTHER.plan_id == _PLAN.id).where(
+        _OTHER.id_number_index == Enrolment.id_number_index, _OTHER.state.in_(LIVE), _HERE | _ELSEWHERE))).order_by(Enrolment.id)
+
+
 def already_live(batch_id: int, plan_id: int) -> list[Enrolment]:
     """Drafts of the batch whose person is already live (C15): in this plan, or for the same occupation and level in
     another plan whose training is not over."""
-    other, plan = aliased(Enrolment), aliased(TrainingPlan)
-    here = other.plan_id == plan_id
-    elsewhere = and_(other.occupation_id == Enrolment.occupation_id, other.level_id == Enrolment.level_id,
-                     plan.attendance_confirmed_at.is_(None), plan.cancelled_at.is_(None))
-    live = exists(select(other.id).join(plan, other.plan_id == plan.id).where(
-        other.id_number_index == Enrolment.id_number_index, other.state.in_(LIVE), here | elsewhere))
-    return list(db.session.scalars(select(Enrolment).where(
-        Enrolment.batch_id == batch_id, Enrolment.state == "draft", live).order_by(Enrolment.id)))
+    return list(db.session.scalars(_ALREADY_LIVE, {"batch_id": batch_id, "plan_id": plan_id}))
 
 
 def differences() -> list[tuple[TrainingPlan, int, int]]:
