@@ -48,7 +48,9 @@ AREAS: tuple[Area, ...] = (
           _entry("institutions.add", _l("开通机构"), "InstitutionView", "add"),
           _entry("institutions.accounts", _l("重置密码、停用帐号"), "InstitutionView", "reset"),
           _entry("institutions.reveal", _l("查看老师完整身份证号"), "InstitutionView", "reveal")),
-    _desk("plans", _l("培训计划"), "PlanReviewView"),
+    _desk("plans", _l("培训计划"), "PlanReviewView",
+          _entry("plans.changes", _l("查看名额调整和取消"), "PlanChangeReviewView", "list", "show"),
+          _entry("plans.decide_changes", _l("审批名额调整和取消"), "PlanChangeReviewView", "decide")),
     _desk("exams", _l("考核计划"), "ExamReviewView", _entry("exams.download", _l("下载汇总表"), "ExamReviewView", "download")),
     _desk("scores", _l("成绩报审"), "ScoreReviewView", _entry("scores.download", _l("导出成绩"), "ScoreReviewView", "download")),
     Area("unlocks", _l("考勤解锁"), (

@@ -43,6 +43,17 @@ NOTICES: dict[str, Line] = {
     "order_paid": Line(("enterprise", "institution"), _l("订单已支付"), _l("%(what)s已支付，人员已报名。"), "ok"),
     "order_expired": Line(("enterprise",), _l("订单超时失效"), _l("%(what)s超时未支付，已失效，名额已释放。"), "warn"),
     "refunded": Line(("enterprise",), _l("退款完成"), _l("%(what)s的付款 %(remark)s 已原路退回。"), "warn"),
+    "resize_asked": Line(("authority",), _l("名额调整待审批"), _l("%(what)s申请调整名额，等待审批。")),
+    "cancel_asked": Line(("authority",), _l("计划取消待审批"), _l("%(what)s申请取消，等待审批。"), "warn"),
+    "plan_resized": Line(("authority",), _l("机构自行调整名额"), _l("%(what)s的名额已由培训机构调整：%(remark)s。"), "neutral"),
+    "resize_granted": Line(("institution",), _l("名额调整已同意"), _l("%(what)s的名额调整已同意并生效。"), "ok"),
+    "resize_refused": Line(("institution",), _l("名额调整未同意"), _l("%(what)s的名额调整未获同意：%(remark)s"), "bad"),
+    "cancel_granted": Line(("institution",), _l("计划取消已同意"), _l("%(what)s的取消已同意并生效，正在办理退款。"), "ok"),
+    "cancel_refused": Line(("institution",), _l("计划取消未同意"), _l("%(what)s的取消未获同意：%(remark)s"), "bad"),
+    "plan_cancelled": Line(("enterprise",), _l("培训计划已取消"), _l("%(what)s已取消：%(remark)s 已支付的款项原路退回。"), "bad"),
+    "withdrawal_asked": Line(("institution",), _l("退班申请待办理"), _l("%(what)s申请从“%(remark)s”退班，等待办理。")),
+    "withdrawal_granted": Line(("enterprise", "institution"), _l("退班已办理"), _l("%(what)s已从“%(remark)s”退班，名额已释放。"), "warn"),
+    "withdrawal_refused": Line(("enterprise",), _l("退班申请未同意"), _l("%(what)s从“%(remark)s”退班的申请未获同意。"), "bad"),
     "carried_over": Line(
         ("enterprise",), _l("缺勤人员转入新计划"), _l("%(what)s此前缺勤，已由培训机构转入“%(remark)s”继续培训，无需再次缴费。"), "ok"),
     "carry_over_undone": Line(
@@ -100,6 +111,14 @@ THINGS: dict[str, Thing] = {
         _l("订单“%(name)s”"), _l("%(n)s 个订单"),
         {"enterprise": ("OrderView.show", "order_id", "id"), "institution": ("OrderView.show", "order_id", "id")},
         {"enterprise": ("OrderView.list", {}), "institution": ("OrderView.list", {})}),
+    "plan_change": Thing(
+        _l("培训计划“%(name)s”"), _l("%(n)s 个培训计划"),
+        {"authority": ("PlanChangeReviewView.show", "change_id", "id"), "institution": ("PlanChangeView.show", "change_id", "id")},
+        {"authority": ("PlanChangeReviewView.list", {}), "institution": ("PlanChangeView.list", {})}),
+    "withdrawal": Thing(
+        _l("人员“%(name)s”"), _l("%(n)s 名人员"),
+        {"enterprise": ("WithdrawalView.list", "", ""), "institution": ("WithdrawalView.list", "", "")},
+        {"enterprise": ("WithdrawalView.list", {}), "institution": ("WithdrawalView.list", {})}),
     "enrolment": Thing(
         _l("人员“%(name)s”"), _l("%(n)s 名人员"),
         {"enterprise": ("PeopleView.show", "enrolment_id", "id"), "institution": ("PeopleView.show", "enrolment_id", "id")},

@@ -16,6 +16,11 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "order_minutes": ("60", _l("订单支付时限（分钟）")),
     "release_minutes": ("2", _l("到期后释放名额前的等待（分钟），用于向支付平台核实")),
     "offer_minutes": ("120", _l("候补名额保留时间（分钟），夜间从次日 8:00 起算")),
+    "withdraw_days": ("1", _l("企业可自行退班的截止（首个培训日前几天，0 为开班前均可），此后须培训机构同意")),
+    "withdraw_percent": ("100", _l("退班退费比例（百分比），按每人费用计算")),
+    "withdraw_consent": ("0", _l("退班一律须培训机构同意（1 是，0 否）")),
+    "cancel_consent": ("1", _l("取消培训计划须主管部门同意（1 是，0 否）")),
+    "resize_percent": ("10", _l("培训机构可自行增减名额的幅度（百分比），超过须主管部门同意")),
     "room_size": ("30", _l("每个考场人数上限")),
     "resit": ("1", _l("缺考、不合格人员可参加同一培训计划的下一次考核（1 允许，0 不允许）")),
     "pass_theory": ("60", _l("理论成绩合格分")),
@@ -38,6 +43,8 @@ LIMITS: dict[str, tuple[int, int]] = {
     "pass_theory": (0, 100),
     "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "push_at_once": (1, 32), "review_days": (1, 90),
     "two_person_review": (0, 1), "attendance_share": (0, 100),
+    "withdraw_days": (0, 60), "withdraw_percent": (0, 100), "withdraw_consent": (0, 1),
+    "cancel_consent": (0, 1), "resize_percent": (0, 100),
 }
 
 

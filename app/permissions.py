@@ -72,6 +72,11 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "InvoiceSellerView": {ADMIN: ("list", "edit")},
     # 开班与考勤
     "ClassView": {INSTITUTION: ("list", "show", "open", "attendance", "download")},
+    # 名额调整 and 计划取消, and their approval
+    "PlanChangeView": {ADMIN: ("list", "show"), INSTITUTION: ("list", "show", "resize", "cancel")},
+    "PlanChangeReviewView": {AUTHORITY: ("list", "show", "decide")},
+    # 退班
+    "WithdrawalView": {ADMIN: ("list",), ENTERPRISE: ("list", "ask"), INSTITUTION: ("list", "decide")},
     # 缺勤转入
     "CarryOverView": {INSTITUTION: ("show", "add", "undo")},
     # 考勤, session by session, with its slips and sheets

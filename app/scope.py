@@ -37,6 +37,7 @@ from models import (
     Parameter,
     Payment,
     PhotoUpload,
+    PlanChange,
     PlanEnterprise,
     Refund,
     Region,
@@ -50,6 +51,7 @@ from models import (
     Title,
     TrainingPlan,
     WaitlistEntry,
+    Withdrawal,
 )
 
 Clause = ColumnElement[bool]
@@ -256,6 +258,18 @@ def _bulk_run(actor: Actor) -> Clause:
     return BulkRun.authority_id == actor.authority_id if actor.is_authority else false()
 
 
+def _plan_change(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return PlanChange.plan_id.in_(select(TrainingPlan.id).where(_training_plan(actor)))
+    return PlanChange.institution_id == actor.institution_id if actor.is_institution else false()
+
+
+def _withdrawal(actor: Actor) -> Clause:
+    if actor.is_enterprise:
+        return Withdrawal.enterprise_id == actor.enterprise_id
+    return Withdrawal.institution_id == actor.institution_id if actor.is_institution else false()
+
+
 def _everyone(_actor: Actor) -> Clause:
     return true()
 
@@ -269,6 +283,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order,
     WaitlistEntry: _waitlist_entry, Payment: _payment, Refund: _refund, Invoice: _invoice,
     AttendanceUnlock: _attendance_unlock, ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
+    PlanChange: _plan_change, Withdrawal: _withdrawal,
     StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
     Education: _everyone, Parameter: _everyone, Remark: _everyone,

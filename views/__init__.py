@@ -34,6 +34,7 @@ from views import (
     payments,
     people,
     photos,
+    plan_changes,
     plan_typing,
     plans,
     records,
@@ -46,6 +47,7 @@ from views import (
     teachers,
     unlocks,
     waitlist,
+    withdrawals,
 )
 
 # (name of the group, its label, icon, entries); an entry is (view class, label, icon).
@@ -56,6 +58,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     )),
     ("Training", _l("培训"), "book", (
         (plans.PlanView, _l("培训计划"), "book"),
+        (plan_changes.PlanChangeView, _l("名额调整与取消"), "edit"),
         (classes.ClassView, _l("开班与考勤"), "class"),
         (exams.ExamView, _l("考核计划"), "exam"),
         (scores.ScoreView, _l("成绩报审"), "score"),
@@ -65,11 +68,13 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (enrol.EnrolView, _l("报名"), "people"),
         (orders.OrderView, _l("订单"), "cart"),
         (invoices.InvoiceView, _l("电子发票"), "file"),
+        (withdrawals.WithdrawalView, _l("退班"), "people"),
         (exams.EnrolledView, _l("已报名列表"), "list"),
     )),
     ("Review", _l("审核"), "check", (
         (enterprises.EnterpriseReviewView, _l("企业审核"), "building"),
         (plans.PlanReviewView, _l("培训计划审核"), "book"),
+        (plan_changes.PlanChangeReviewView, _l("名额调整与取消"), "edit"),
         (exams.ExamReviewView, _l("考核计划审核"), "exam"),
         (scores.ScoreReviewView, _l("成绩审核"), "score"),
         (certificates.CertificateIssueView, _l("生成证书"), "medal"),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, scope
 from app.extensions import db
-from app.operations import open_plans, photos, rosters
+from app.operations import open_plans, photos, plan_changes, rosters
 from app.operations.plan_checks import SESSIONS
 from models import Enterprise, ImportBatch, Institution, PlanOccupation, TrainingPlan
 from views.base import PortalView, download, page
@@ -67,7 +67,8 @@ class EnrolView(PortalView):
         enterprise = self.fetch(Enterprise, self.actor.enterprise_id)
         return self.page("portal/enrol/plan.html", plan=plan, title=plan.name, batches=batches.all(), forms=dict(FORMS),
                          sessions=SESSIONS, occupation_names=occupation_names(plan),
-                         enterprise=enterprise, standing=open_plans.standings([plan], enterprise)[plan.id])
+                         enterprise=enterprise, cancelled=plan_changes.cancellation_of(plan),
+                         standing=open_plans.standings([plan], enterprise)[plan.id])
 
     @page("/plans/<int:plan_id>/standing", "show")
     def standing(self, plan_id: int) -> Any:

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 from app import clock, scope, workflow
 from app.errors import Conflict, Invalid, PortalError
 from app.extensions import db
-from app.operations import filings, plans
+from app.operations import filings, plan_changes, plans
 from app.operations.plan_checks import SESSIONS, PlanDraft
 from app.presentation import moment, yuan
 from app.workflow import REVIEW_LABELS
@@ -65,7 +65,7 @@ def occupation_names(plan: TrainingPlan) -> str:
 def plan_values(plan: TrainingPlan) -> dict[str, Any]:
     """What every page of one plan shows."""
     return {"plan": plan, "standing": standing_of(plan), "sessions": SESSIONS, "forms": dict(FORMS),
-            "occupation_names": occupation_names(plan)}
+            "occupation_names": occupation_names(plan), "cancelled": plan_changes.cancellation_of(plan)}
 
 
 def _mended_at(place: str, plan: TrainingPlan) -> str:
@@ -131,7 +131,7 @@ class PlanView(PortalView):
         return self.page("portal/plans/show.html", title=plan.name,
                          missing=[(sentence, _mended_at(place, plan)) for sentence, place in plans.missing_for_submission(plan)],
                          events=events_of("training_plan", plan.id), steps=workflow.steps_open_to(self.actor, plan),
-                         **plan_values(plan))
+                         change_asked=plan_changes.asked_of(plan), **plan_values(plan))
 
     @page("/<int:plan_id>/submit", "submit", ("POST",))
     def submit(self, plan_id: int) -> Any:

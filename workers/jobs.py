@@ -13,6 +13,7 @@ from app.gateways.errors import GatewayError
 from app.operations import (
     audit_exports,
     bulk_steps,
+    cancellations,
     captchas,
     certificate_papers,
     certificates,
@@ -45,6 +46,7 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
     photos.PHOTO_JOB: photos.run_photo_upload,
     "expire_order": orders.run_expiry,
     offers.OFFER_JOB: offers.run_end,
+    cancellations.JOB: cancellations.run_cancellation,
     "check_orders": orders.run_check,
     refunds.JOB: refunds.run_refund,
     "reconcile_seats": orders.run_seat_reconciliation,

@@ -28,6 +28,12 @@ VERBS: dict[str, Any] = {
     "ask_bulk_step": _l("批量办理"), "rotate_keys": _l("更换加密密钥"),
     "register": _l("企业注册"), "correct_enterprise": _l("修改企业信息"),
     "save_plan": _l("保存培训计划"), "open_class": _l("开班"), "mark_attendance": _l("标记考勤"), "confirm_attendance": _l("确认考勤"),
+    "ask_resize": _l("申请调整名额"), "resize_plan": _l("调整名额"), "refuse_resize": _l("不同意调整名额"),
+    "take_back_resize": _l("撤回名额调整"),
+    "ask_cancel": _l("申请取消计划"), "cancel_plan": _l("取消培训计划"), "refuse_cancel": _l("不同意取消计划"),
+    "take_back_cancel": _l("撤回取消申请"), "cancel_plan_again": _l("重新办理计划取消的退款"),
+    "ask_withdrawal": _l("申请退班"), "withdraw_people": _l("退班"), "refuse_withdrawal": _l("不同意退班"),
+    "take_back_withdrawal": _l("撤回退班申请"),
     "carry_over": _l("缺勤人员转入"), "undo_carry_over": _l("撤销缺勤转入"),
     "mark_sessions": _l("登记课时考勤"), "begin_scanning": _l("开始扫码签到"), "settle_session": _l("核对未扫码人员"),
     "ask_attendance_unlock": _l("申请解锁考勤"), "drop_attendance_unlock": _l("撤销解锁申请"), "unlock_attendance": _l("解锁考勤"),
@@ -58,7 +64,8 @@ KINDS: dict[str, Any] = {
     "licence_reading": _l("营业执照识别"), "remark": _l("审核常用语"), "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "invoice_seller": _l("销售方"), "occupation": _l("工种"), "order_": _l("订单"),
-    "parameter": _l("参数"), "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"), "skill_level": _l("等级"),
+    "parameter": _l("参数"), "plan_change": _l("名额调整或计划取消"), "withdrawal": _l("退班"),
+    "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"), "skill_level": _l("等级"),
     "teacher": _l("老师"), "title": _l("职称"), "training_plan": _l("培训计划"), "waitlist_entry": _l("候补"),
 }
 

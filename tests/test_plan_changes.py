@@ -1,0 +1,238 @@
+"""名额调整 and 计划取消: who decides, what is never broken, and that every fen of a cancelled plan goes back (B8, C15, C19)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app import clock as time
+from app.errors import Conflict
+from app.extensions import db
+from app.operations import cancellations, carry_over, orders, plan_changes
+from models import Enrolment, Job, Notice, Order, Parameter, Payment, PlanChange, Refund, TrainingPlan, WaitlistEntry
+from tests.shop import FIRST, SECOND, Look, Shop
+
+WHY = "报名人数不足"
+
+
+@pytest.fixture
+def shop(app: Any, clock: Any, make: Any, login: Any, standins: Any) -> Shop:
+    return Shop(app, make, login, standins)
+
+
+def rule(**values: int) -> None:
+    for key, value in values.items():
+        db.session.merge(Parameter(key=key, value=str(value), note=""))
+    db.session.commit()
+
+
+def paid(shop: Shop, plan: int, people: int = 3, who: str = FIRST) -> Look:
+    found = shop.order(plan, people, enterprise=who)
+    shop.pay(found, enterprise=who)
+    shop.notify(found.number)
+    return shop.look(found.id)
+
+
+def resize(shop: Shop, plan: int, seats: int) -> str:
+    answer = shop.login("hjp").post(f"/plan-changes/plans/{plan}/resize", data={"seats": seats, "reason": "教室更换"},
+                                    follow_redirects=True)
+    return str(answer.text)
+
+
+def seats_of(plan: int) -> int:
+    return db.session.get_one(TrainingPlan, plan, populate_existing=True).seats
+
+
+def newest() -> PlanChange:
+    return db.session.scalars(select(PlanChange).order_by(PlanChange.id.desc())).first()  # type: ignore[return-value]
+
+
+def states() -> list[str]:
+    return list(db.session.scalars(select(PlanChange.state).order_by(PlanChange.id)))
+
+
+def test_a_small_change_of_seats_is_made_at_once_and_small_steps_do_not_add_up(shop: Shop) -> None:
+    plan = shop.plan(seats=20)
+    assert "名额已调整" in resize(shop, plan, 22)
+    assert seats_of(plan) == 22
+    assert "等待主管部门审批" in resize(shop, plan, 24)
+    assert seats_of(plan) == 22
+    assert states() == ["granted", "asked"]
+    events = list(db.session.scalars(select(Notice.event).order_by(Notice.id)))
+    assert events == ["plan_resized", "resize_asked"]
+
+
+def test_a_large_change_waits_for_the_authority_that_grants_or_refuses_it(shop: Shop) -> None:
+    plan = shop.plan(seats=20)
+    resize(shop, plan, 40)
+    assert "已有一项" in resize(shop, plan, 21)
+    city, change = shop.login("hangzhou"), newest()
+    assert change.plan.name in city.get("/reviews/plan-changes/").text
+    city.post(f"/reviews/plan-changes/{change.id}/refuse", data={"remark": "场地不足"})
+    assert "场地不足" in shop.login("hjp").get(f"/plan-changes/{change.id}").text
+    resize(shop, plan, 40)
+    city.post(f"/reviews/plan-changes/{newest().id}/grant")
+    city.post(f"/reviews/plan-changes/{newest().id}/grant")
+    assert (seats_of(plan), states()) == (40, ["refused", "granted"])
+    assert "名额已调整" in resize(shop, plan, 44)  # a tenth of what was agreed last
+
+
+def test_seats_are_never_lowered_below_what_is_taken_whenever_it_was_asked(shop: Shop) -> None:
+    plan = shop.plan(seats=20)
+    shop.order(plan, 3)
+    assert "已占用" in resize(shop, plan, 2)
+    resize(shop, plan, 4)
+    shop.order(plan, 3, enterprise=SECOND)
+    city = shop.login("hangzhou")
+    assert "已占用 6 个名额" in city.post(f"/reviews/plan-changes/{newest().id}/grant", follow_redirects=True).text
+    assert (seats_of(plan), states()) == (20, ["asked"])
+    assert shop.seats(plan) == 6
+    shop.login("hjp").post(f"/plan-changes/{newest().id}/take-back")
+    assert states() == ["taken_back"]
+
+
+def test_more_seats_go_to_who_waits_first(shop: Shop) -> None:
+    plan = shop.plan(seats=10)
+    shop.order(plan, 10)
+    shop.login(SECOND).post(f"/waitlist/plans/{plan}/join", data={"people": "1", "least": "1"})
+    resize(shop, plan, 11)
+    assert db.session.scalars(select(WaitlistEntry)).one().state == "offered"
+    found = db.session.get_one(TrainingPlan, plan, populate_existing=True)
+    assert (found.seats, found.seats_reserved, found.seats_left) == (11, 1, 0)
+
+
+def cancelled(shop: Shop, plan: int) -> PlanChange:
+    """Asked by the institution, granted by the city."""
+    shop.login("hjp").post(f"/plan-changes/plans/{plan}/cancel", data={"reason": WHY})
+    change = newest()
+    assert change.state == "asked"
+    shop.login("hangzhou").post(f"/reviews/plan-changes/{change.id}/grant")
+    db.session.expire_all()
+    return newest()
+
+
+def test_a_cancelled_plan_refunds_everyone_and_is_closed_to_everything(shop: Shop, run_jobs: Any) -> None:
+    plan = shop.plan(seats=20)
+    first, second, open_ = paid(shop, plan, 3), paid(shop, plan, 2, SECOND), shop.order(plan, 2)
+    drafts = shop.batch(plan, 1)
+    change = cancelled(shop, plan)
+    assert change.state == "granted"
+    assert shop.look(open_.id).state == "expired"
+    run_jobs()
+    assert shop.seats(plan) == 0
+    for order in (first, second):
+        assert set(shop.look(order.id).people) == {"withdrawn"}
+        assert sum(map(int, [refund.amount_fen for refund in db.session.scalars(select(Refund).join(Payment).where(
+            Payment.order_id == order.id))])) == order.amount_fen
+    assert set(db.session.scalars(select(Refund.state))) == {"done"}
+    told = set(db.session.scalars(select(Notice.enterprise_id).where(Notice.event == "plan_cancelled")))
+    assert len(told) == 2
+    institution, enterprise = shop.login("hjp"), shop.login(FIRST)
+    page = institution.get(f"/plan-changes/{change.id}").text
+    assert first.number in page
+    assert second.number in page
+    for url, client in (("/plans/", institution), (f"/plans/{plan}", institution), (f"/classes/{plan}", institution),
+                        ("/enrol/?window=over", enterprise), (f"/enrol/plans/{plan}", enterprise),
+                        (f"/reviews/plans/{plan}", shop.login("hangzhou"))):
+        assert "取消" in client.get(url).text, url
+    enterprise.post(f"/orders/add/{drafts}")
+    assert shop.count(Order, batch_id=drafts) == 0
+    institution.post(f"/classes/{plan}/open", data={"early": "1"})
+    assert db.session.get_one(TrainingPlan, plan, populate_existing=True).class_opened_at is None
+    assert "取消" in institution.post(f"/plan-changes/plans/{plan}/cancel", data={"reason": WHY}, follow_redirects=True).text
+    assert "取消" in resize(shop, plan, 21)
+
+
+def test_money_for_a_plan_that_was_cancelled_meanwhile_goes_back(shop: Shop, run_jobs: Any) -> None:
+    rule(cancel_consent=0)
+    plan = shop.plan()
+    order = shop.order(plan, 3)
+    shop.pay(order)  # in time, and not heard of
+    shop.login("hjp").post(f"/plan-changes/plans/{plan}/cancel", data={"reason": WHY})
+    run_jobs()
+    assert shop.look(order.id).payments[0][0] == "refunded"
+    assert shop.seats(plan) == 0
+
+
+def test_what_cannot_be_refunded_is_named_and_taken_up_again(shop: Shop, make: Any, run_jobs: Any) -> None:
+    plan = shop.plan(seats=20)
+    good = paid(shop, plan, 2)
+    with shop.tables():
+        bad = make.paid(db.session.get_one(TrainingPlan, plan), 2).id  # paid, by a payment that is not there
+    change = cancelled(shop, plan)
+    run_jobs()
+    number = shop.look(bad).number
+    assert list(newest().left) == [number]
+    assert shop.look(bad).people == {"enrolled": 2}
+    assert shop.look(good.id).people == {"withdrawn": 2}
+    institution = shop.login("hjp")
+    assert number in institution.get(f"/plan-changes/{change.id}").text
+    with shop.tables():
+        order = db.session.get_one(Order, bad)
+        db.session.add(Payment(trade_no="found", order_id=bad, order_number=order.number, amount_fen=order.amount_fen,
+                               paid_at=time.now(), received_at=time.now(), state="applied"))
+        db.session.commit()
+    institution.post(f"/plan-changes/{change.id}/again")
+    job = db.session.scalars(select(Job).where(Job.name == cancellations.JOB).order_by(Job.id.desc())).first()
+    assert job is not None
+    cancellations.run_cancellation(change.id, lambda done, total: None)
+    cancellations.run_cancellation(change.id, lambda done, total: None)
+    assert not db.session.get_one(PlanChange, change.id, populate_existing=True).left
+    assert shop.look(bad).people == {"withdrawn": 2}
+    assert shop.count(Refund) == 2
+    assert shop.seats(plan) == 0
+
+
+def test_who_was_carried_over_into_a_cancelled_plan_is_absent_again_and_not_refunded(shop: Shop, make: Any, run_jobs: Any) -> None:
+    with shop.tables():
+        earlier = make.attended(2, absent=1).id
+        away = db.session.scalars(select(Enrolment.id).where(Enrolment.plan_id == earlier, Enrolment.attendance == "absent")).one()
+    plan, other = shop.plan(), shop.plan()
+    shop.login("hjp").post(f"/plans/{plan}/absentees/add", data={"ids": [away]})
+    cancelled(shop, plan)
+    run_jobs()
+    assert shop.seats(plan) == 0
+    assert shop.count(Refund) == 0
+    with shop.tables():
+        assert carry_over.add(db.session.get_one(TrainingPlan, other), [away], actor=make.actor("hjp")) == 1
+
+
+def test_people_already_withdrawn_by_rule_keep_that_rule(shop: Shop, run_jobs: Any) -> None:
+    rule(withdraw_percent=50)
+    plan = shop.plan()
+    order = paid(shop, plan, 3)
+    with shop.tables():
+        one = db.session.scalars(select(Enrolment.id).where(Enrolment.order_id == order.id)).first()
+    shop.login(FIRST).post(f"/withdrawals/orders/{order.id}", data={"ids": [one], "reason": "离职"})
+    cancelled(shop, plan)
+    run_jobs()
+    assert [row.amount_fen for row in db.session.scalars(select(Refund).order_by(Refund.id))] == [41500, 2 * 83000]
+
+
+def test_an_opened_class_is_neither_cancelled_nor_resized(shop: Shop, make: Any) -> None:
+    plan = shop.plan(seats=3)
+    paid(shop, plan, 3)
+    shop.login("hjp").post(f"/plan-changes/plans/{plan}/cancel", data={"reason": WHY})
+    change = newest()
+    shop.login("hjp").post(f"/classes/{plan}/open")
+    shop.login("hangzhou").post(f"/reviews/plan-changes/{change.id}/grant")
+    assert states() == ["asked"]
+    with shop.tables(), pytest.raises(Conflict):
+        plan_changes.resize(db.session.get_one(TrainingPlan, plan), 4, WHY, actor=make.actor("hjp"))
+    assert (shop.seats(plan), seats_of(plan)) == (3, 3)
+    with shop.tables():
+        assert not orders.end_open_orders(plan, actor=make.actor("hjp"))
+
+
+@pytest.mark.parametrize("who", ["nbp", "ningbo", FIRST])
+def test_others_neither_ask_nor_decide(shop: Shop, who: str) -> None:
+    plan = shop.plan(seats=20)
+    resize(shop, plan, 40)
+    change, client = newest(), shop.login(who)
+    for url in (f"/plan-changes/plans/{plan}/resize", f"/plan-changes/plans/{plan}/cancel", f"/plan-changes/{change.id}/take-back",
+                f"/reviews/plan-changes/{change.id}/grant"):
+        assert client.post(url, data={"seats": 21, "reason": WHY}).status_code in (403, 404), url
+    assert client.get(f"/plan-changes/{change.id}").status_code in (403, 404)
+    assert (seats_of(plan), states()) == (20, ["asked"])
