@@ -27,7 +27,7 @@ PERFORM = "workers.jobs.perform"
 # The queue of all jobs but those that have one, and so a process, of their own. Where that one is left out (OCR=off)
 # theirs go with the others.
 QUEUE = "portal"
-OWN_QUEUE = {"read_licence": "ocr"}
+OWN_QUEUE = {"read_licence": "ocr", "read_id_fronts": "ocr"}
 
 
 def schedule(name: str, subject_id: int, *, due_at: datetime | None = None, enterprise_id: int | None = None,

@@ -27,6 +27,8 @@ DEFAULTS: dict[str, tuple[str, Any]] = {
     "pass_practice": ("60", _l("实操成绩合格分")),
     "certificate_number": ("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}", _l("证书编号规则")),
     "two_person_review": ("0", _l("受理和审核、撤销和换发证书须由两人办理（1 是，0 否）")),
+    "portrait_tolerance": ("13", _l("寸照宽高比与 25:35 的允许偏差（%），100 为不检查")),
+    "portrait_faces": ("1", _l("寸照检测人脸，没有检测到一张脸时提示（1 是，0 否）")),
     "review_days": ("5", _l("审核时限（天），超过即标为超期")),
     "attendance_share": ("0", _l("缺课达到总课时的百分之几，整体记为缺勤（0 由培训机构逐人标记）")),
     "code_minutes": ("5", _l("短信验证码有效期（分钟）")),
@@ -42,7 +44,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "order_minutes": (5, 1440), "release_minutes": (0, 60), "offer_minutes": (10, 2880), "room_size": (1, 200), "resit": (0, 1),
     "pass_theory": (0, 100),
     "pass_practice": (0, 100), "code_minutes": (1, 30), "push_batch": (1, 5000), "push_at_once": (1, 32), "review_days": (1, 90),
-    "two_person_review": (0, 1), "attendance_share": (0, 100),
+    "two_person_review": (0, 1), "portrait_tolerance": (1, 100), "portrait_faces": (0, 1), "attendance_share": (0, 100),
     "withdraw_days": (0, 60), "withdraw_percent": (0, 100), "withdraw_consent": (0, 1),
     "cancel_consent": (0, 1), "resize_percent": (0, 100),
 }

@@ -239,7 +239,9 @@ def steps_open_to(actor: Actor, subject: Reviewed) -> list[Step]:
 Moves = Mapping[str, tuple[str, ...]]
 
 IMPORT_MOVES: Moves = {"waiting": ("clean", "faulty"), "clean": ("discarded",), "faulty": ("discarded",)}
-PHOTO_MOVES: Moves = {"waiting": ("done", "failed")}
+PHOTO_MOVES: Moves = {"open": ("waiting",), "waiting": ("done", "failed")}
+# 核对: a corrected person may be corrected again until the institution has looked.
+CHECK_MOVES: Moves = {"ok": ("mismatch",), "mismatch": ("mismatch", "ok", "corrected"), "corrected": ("corrected", "ok", "mismatch")}
 ENROLMENT_MOVES: Moves = {"draft": ("held", "discarded"), "held": ("enrolled", "draft"), "enrolled": ("draft", "withdrawn", "discarded")}
 # What an institution asks of its authority, and an enterprise of the institution.
 REQUEST_MOVES: Moves = {"asked": ("granted", "refused", "taken_back")}

@@ -3,15 +3,9 @@
 from models.accounts import Account, CalendarFeed, PhoneCode, RoleRegion
 from models.attendance import AttendanceMark, AttendanceUnlock, SessionRoll
 from models.audit import AuditEvent, AuditSeal
-from models.certificates import (
-    Certificate,
-    CertificateArchive,
-    CertificateChange,
-    CertificateCounter,
-    CertificateEvent,
-    PushBatch,
-)
+from models.certificates import Certificate, CertificateArchive, CertificateChange, CertificateCounter, CertificateEvent, PushBatch
 from models.changes import PlanChange, Withdrawal
+from models.corrections import CheckEvent, FormerPhoto, PersonCheck
 from models.dictionaries import Education, Occupation, OccupationLevel, Parameter, Region, Remark, SkillLevel, Title
 from models.drafts import RegistrationDraft, SpentCaptcha
 from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
@@ -23,7 +17,7 @@ from models.jobs import Job, Timer
 from models.notices import Notice, NoticeRead, NoticeReader, NoticeText
 from models.orders import Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
-from models.photos import PhotoUpload
+from models.photos import PhotoPart, PhotoReading, PhotoUpload
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
 from models.readings import LicenceReading
 from models.refunds import Refund, RefundEnrolment
@@ -34,16 +28,14 @@ from models.signing import SigningKey
 from models.waitlist import WaitlistEntry
 
 __all__ = [
-    "Account", "AttendanceMark", "AttendanceUnlock", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed", "Certificate",
-    "CertificateArchive",
-    "CertificateChange", "CertificateCounter", "CertificateEvent",
-    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "GatewayToken",
-    "ImportBatch", "Institution", "Invoice", "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading", "Notice",
-    "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter", "Payment",
-    "PhoneCode", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation", "PushBatch", "RecoveryCode", "Refund",
-    "RefundEnrolment", "Region", "RegistrationDraft", "Remark", "ReviewEvent",
-    "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey", "Sitting", "SkillLevel",
-    "SpentCaptcha", "StoredFile",
-    "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry",
-    "Withdrawal",
+    "Account", "AttendanceMark", "AttendanceUnlock", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed",
+    "Certificate", "CertificateArchive", "CertificateChange", "CertificateCounter", "CertificateEvent", "CheckEvent",
+    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "FormerPhoto",
+    "GatewayToken", "ImportBatch", "Institution", "Invoice", "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading",
+    "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter",
+    "Payment", "PersonCheck", "PhoneCode", "PhotoPart", "PhotoReading", "PhotoUpload", "PlanChange", "PlanDay",
+    "PlanEnterprise", "PlanOccupation", "PushBatch", "RecoveryCode", "Refund", "RefundEnrolment", "Region",
+    "RegistrationDraft", "Remark", "ReviewEvent", "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SessionRoll",
+    "SignIn", "SigningKey", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher",
+    "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
 ]

@@ -6,12 +6,14 @@ import io
 import zipfile
 from typing import Any
 
+import pytest
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.documents import samples
 from app.extensions import db
-from models import Enrolment, ImportBatch, PhotoUpload, StoredFile
+from app.operations.photo_words import fault_reason
+from models import Enrolment, ImportBatch, PhotoPart, PhotoUpload, StoredFile
 
 ENTERPRISE, OTHER = "91330100MA2AAAA05G", "91330212MA2AAAA052"
 
@@ -36,7 +38,7 @@ def bring(client: Any, batch: ImportBatch, kind: str, *files: tuple[str, bytes])
 def faults() -> str:
     upload = db.session.scalars(select(PhotoUpload).order_by(PhotoUpload.id.desc())).first()
     assert upload is not None
-    return " ".join(f"{fault['name']} {fault['reason']}" for fault in upload.result["faults"])
+    return " ".join(f"{fault['name']} {fault_reason(fault)}" for fault in upload.result["faults"])
 
 
 def test_a_zip_is_matched_by_id_number(login: Any, make: Any, run_jobs: Any) -> None:
@@ -72,12 +74,104 @@ def test_unmatched_damaged_and_duplicate_files_are_named(login: Any, make: Any, 
     assert [bool(person.portrait_id) for person in people(batch)] == [True, False]
 
 
-def test_a_rar_is_refused_by_name(login: Any, make: Any, run_jobs: Any) -> None:
+@pytest.mark.parametrize("name", ["p.zip", "照片.rar"])
+def test_a_rar_is_refused_by_name_before_anything_is_kept(login: Any, make: Any, name: str) -> None:
     batch = make.batch(make.plan(), 1, photos=False)
-    bring(login(ENTERPRISE), batch, "portrait", ("p.zip", b"Rar!\x1a\x07\x01\x00" + b"0" * 100))
+    client = login(ENTERPRISE)
+    bring(client, batch, "portrait", (name, b"Rar!\x1a\x07\x01\x00" + b"0" * 100))
+    text = client.get(f"/enrol/batches/{batch.id}/photos").text
+    assert "RAR" in text
+    assert "请改用 zip 格式" in text
+    assert db.session.scalar(select(func.count(PhotoUpload.id))) == 0
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8"])
+def test_a_zip_of_windows_or_macos_is_matched_and_its_litter_passed_over(login: Any, make: Any, run_jobs: Any, encoding: str) -> None:
+    batch = make.batch(make.plan(), 1, photos=False)
+    number = people(batch)[0].id_number
+    folder = "x" * len("一期照片".encode(encoding))
+    data = zipped({f"{folder}/{number}.jpg": samples.portrait(), f"__MACOSX/{folder}/._{number}.jpg": b"\0", f"{folder}/.DS_Store": b"x",
+                   f"../../{folder}/Thumbs.db": b"x"}).replace(folder.encode(), "一期照片".encode(encoding))
+    bring(login(ENTERPRISE), batch, "portrait", ("照片.zip", data))
     run_jobs()
-    assert "RAR" in faults()
-    assert "zip" in faults()
+    assert faults() == ""
+    assert people(batch)[0].portrait_id
+
+
+def test_a_portrait_of_wrong_proportion_is_refused_and_one_without_a_face_only_pointed_out(
+        login: Any, make: Any, run_jobs: Any) -> None:
+    batch = make.batch(make.plan(), 3, photos=False)
+    wide, blank, good = (person.id_number for person in people(batch))
+
+    def drawn(width: int, height: int) -> bytes:
+        out = io.BytesIO()
+        Image.new("RGB", (width, height), "white").save(out, "JPEG")
+        return out.getvalue()
+
+    client = login(ENTERPRISE)
+    bring(client, batch, "portrait", ("p.zip", zipped({
+        f"{wide}.jpg": drawn(600, 400), f"{blank}.jpg": drawn(250, 350), f"{good}.jpg": samples.portrait()})))
+    run_jobs()
+    assert "宽高比例不对（600×400）" in faults()
+    assert [bool(person.portrait_id) for person in people(batch)] == [False, True, True]
+    upload = db.session.scalars(select(PhotoUpload)).one()
+    assert [warning["name"] for warning in upload.result["warnings"]] == [f"{blank[:6]}********{blank[-4:]}.jpg"]
+    text = client.get(f"/enrol/batches/{batch.id}/photos").text
+    assert text.count("未见人脸") == 1
+    assert "5:7" in text
+
+
+def test_a_page_sends_many_files_in_parts_and_a_lost_answer_does_no_harm(login: Any, make: Any, run_jobs: Any) -> None:
+    batch = make.batch(make.plan(), 3, photos=False)
+    client = login(ENTERPRISE)
+    whole = zipped({f"{person.id_number}.jpg": samples.portrait() for person in people(batch)})
+    begun = client.post(f"/enrol/batches/{batch.id}/photos/portrait/begin", data={"form": "zip", "name": "全部.zip", "count": 1}).json
+    slices = [whole[at:at + 9000] for at in range(0, len(whole), 9000)]
+    assert len(slices) > 2
+    for number, piece in [*enumerate(slices), (1, slices[1])]:  # the second comes twice
+        answer = client.post(f"{begun['part']}/{number}", data={"photos": [(io.BytesIO(piece), "全部.zip")]})
+        assert answer.status_code == 200
+    early = client.post(begun["finish"], data={"parts": len(slices) + 1}, headers={"X-Requested-With": "fetch"})
+    assert (early.status_code, "没有上传成功" in early.json["message"]) == (409, True)
+    for _twice in range(2):
+        assert client.post(begun["finish"], data={"parts": len(slices)}).json["location"] == f"/enrol/batches/{batch.id}/photos"
+    assert run_jobs() == 1
+    assert all(person.portrait_id for person in people(batch))
+    assert db.session.scalar(select(func.count(PhotoPart.id))) == 0, "the parts go once they are used"
+    late = client.post(f"{begun['part']}/9", data={"photos": [(io.BytesIO(b"x"), "x.zip")]}, headers={"X-Requested-With": "fetch"})
+    assert late.status_code == 409
+
+
+def test_another_enterprises_upload_is_not_found(login: Any, make: Any) -> None:
+    batch = make.batch(make.plan(), 1, photos=False)
+    begun = login(ENTERPRISE).post(f"/enrol/batches/{batch.id}/photos/portrait/begin", data={"form": "files", "count": 1}).json
+    other = login(OTHER)
+    for url in (f"/enrol/batches/{batch.id}/photos/portrait/begin", f"{begun['part']}/0", begun["finish"]):
+        assert other.post(url, data={"form": "files"}).status_code == 404, url
+    assert other.get(f"/enrol/batches/{batch.id}/photos").status_code == 404
+
+
+def test_only_who_lacks_a_photo_is_listed_when_asked(login: Any, make: Any) -> None:
+    batch = make.batch(make.plan(), 2)
+    done, lacking = people(batch)
+    lacking.portrait_id = None
+    db.session.commit()
+    text = login(ENTERPRISE).get(f"/enrol/batches/{batch.id}/photos?lacking=any").text
+    assert f'id="person-{lacking.id}"' in text
+    assert f'id="person-{done.id}"' not in text
+
+
+def test_a_thumbnail_is_small_kept_by_the_browser_alone_and_as_guarded_as_the_photo(login: Any, make: Any) -> None:
+    person = people(make.batch(make.plan(), 1))[0]
+    url = f"/files/{person.portrait_id}/thumb"
+    client = login(ENTERPRISE)
+    answer = client.get(url)
+    with Image.open(io.BytesIO(answer.data)) as image:
+        assert max(image.size) <= 240
+    assert answer.headers["Cache-Control"] == "private, max-age=86400"
+    assert client.get(url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    assert login(OTHER).get(url).status_code == 404
+    assert login(OTHER).get(url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 404
 
 
 def test_one_by_one_the_name_of_the_file_does_not_matter(login: Any, make: Any) -> None:

@@ -14,6 +14,7 @@ TIMETABLE: dict[str, timedelta] = {
     "forget_drafts": timedelta(hours=24),
     "forget_form_drafts": timedelta(hours=24),
     "forget_captchas": timedelta(hours=1),
+    "tidy_photos": timedelta(hours=6),
     "reconcile_seats": timedelta(hours=24),
     "forget_sign_ins": timedelta(hours=24),
     "seal_audit": timedelta(seconds=5),

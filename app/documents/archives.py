@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from app.documents.faults import ArchiveFault
 from app.documents.kinds import kind_of
-from app.documents.zips import Part, ZipFault, list_parts, unpack
+from app.documents.zips import Archive, Part, ZipFault, list_parts, unpack
 
 MAX_BYTES = 300 * 1024 * 1024
 MAX_FILES = 5_000
@@ -26,7 +26,7 @@ class Skipped(NamedTuple):
 
 
 def photos_in(
-    data: bytes,
+    data: Archive,
     *,
     skipped: list[Skipped] | None = None,
     max_bytes: int = MAX_BYTES,
@@ -42,7 +42,7 @@ def photos_in(
     """
     if len(data) > max_bytes:
         raise ArchiveFault("too_big", size=len(data), limit=max_bytes)
-    kind = kind_of(data)
+    kind = kind_of(data[:4096])
     if kind != "zip":
         raise ArchiveFault("not_zip", kind=kind)
     try:
@@ -54,7 +54,7 @@ def photos_in(
     return _files(data, parts, max_file_bytes, [] if skipped is None else skipped)
 
 
-def _files(data: bytes, parts: list[Part], max_file_bytes: int, skipped: list[Skipped]) -> Iterator[tuple[str, bytes]]:
+def _files(data: Archive, parts: list[Part], max_file_bytes: int, skipped: list[Skipped]) -> Iterator[tuple[str, bytes]]:
     for part in parts:
         name = _base_name(part.name)
         if name is None:

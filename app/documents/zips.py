@@ -7,11 +7,31 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
+from typing import BinaryIO
 
 _STORED, _DEFLATED = 0, 8
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _ENCRYPTED, _NAME_IS_UTF8 = 0x1, 0x800
-_CHUNK = 1 << 16
+_BLOCK = 1 << 20
+
+
+class OnDisk:
+    """A file that is read by slices, as bytes are: of a large archive only one entry is in memory at a time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self._size = file.seek(0, io.SEEK_END)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _step = part.indices(self._size)
+        self.file.seek(start)
+        return self.file.read(max(0, stop - start))
+
+
+Archive = bytes | OnDisk
 
 
 class ZipFault(Exception):
@@ -36,18 +56,18 @@ class Part:
     encrypted: bool
 
 
-def list_parts(data: bytes, *, max_parts: int, max_total: int) -> list[Part]:
+def list_parts(data: Archive, *, max_parts: int, max_total: int) -> list[Part]:
     """The entries of a zip, directories left out. Raises `ZipFault`.
 
     Refused: more than `max_parts` entries, more than `max_total` declared bytes, entries that share bytes (Python's
     zipfile does not notice those: 250 kB can declare 10 GB).
     """
     # Counted before zipfile builds an object for each: a million entries would cost seconds and hundreds of megabytes.
-    signatures = data.count(b"PK\x01\x02")
+    signatures = _count(data, b"PK\x01\x02")
     if signatures > max_parts + 1000:
         raise ZipFault("too_many", signatures)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(data.file if isinstance(data, OnDisk) else io.BytesIO(data)) as archive:
             entries = archive.infolist()
             directory_at = archive.start_dir
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OverflowError, OSError):
@@ -65,7 +85,15 @@ def list_parts(data: bytes, *, max_parts: int, max_total: int) -> list[Part]:
     return [_part(data, entry) for entry in entries if not entry.is_dir()]
 
 
-def unpack(data: bytes, part: Part, limit: int) -> bytes:
+def _count(data: Archive, sign: bytes) -> int:
+    """How often the sign stands in the archive, a block at a time."""
+    if isinstance(data, bytes):
+        return data.count(sign)
+    overlap = len(sign) - 1
+    return sum(data[at : at + _BLOCK + overlap].count(sign) for at in range(0, len(data), _BLOCK))
+
+
+def unpack(data: Archive, part: Part, limit: int) -> bytes:
     """The bytes of one entry, at most `limit`, checked against its declared size and CRC. Raises `ZipFault`."""
     if part.encrypted:
         raise ZipFault("encrypted")
@@ -92,7 +120,7 @@ def _inflate(packed: bytes, size: int) -> bytes:
     return content
 
 
-def _span(data: bytes, entry: zipfile.ZipInfo) -> tuple[int, int, int]:
+def _span(data: Archive, entry: zipfile.ZipInfo) -> tuple[int, int, int]:
     """(begin of the local header, begin of the packed bytes, end of them)."""
     begin = entry.header_offset
     header = data[begin : begin + _LOCAL_HEADER.size] if begin >= 0 else b""
@@ -106,7 +134,7 @@ def _span(data: bytes, entry: zipfile.ZipInfo) -> tuple[int, int, int]:
     return begin, start, end
 
 
-def _part(data: bytes, entry: zipfile.ZipInfo) -> Part:
+def _part(data: Archive, entry: zipfile.ZipInfo) -> Part:
     _, start, _ = _span(data, entry)
     return Part(
         _name(entry),

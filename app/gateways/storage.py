@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -66,6 +67,18 @@ class Storage:
         except MissingObject:
             return False
         return True
+
+    def keys(self, folder: str, before: datetime) -> Iterator[str]:
+        """The keys in a folder of what was last written before a moment. Raises `GatewayError`."""
+        from obstore.exceptions import BaseError
+
+        if KEY.fullmatch(folder) is None:
+            raise ValueError(f"not a storage key: {folder[:80]!r}")
+        try:
+            for group in self._store().list(folder):
+                yield from (each["path"] for each in group if each["last_modified"] < before)
+        except (BaseError, OSError) as error:
+            raise GatewayError(f"storage: list {folder}: {error}"[:500], permanent=False) from error
 
     def _act(self, verb: str, key: str, *values: bytes) -> Any:
         if KEY.fullmatch(key) is None or len(key) > 500:

@@ -11,7 +11,7 @@ from app.documents.faults import PictureFault
 from app.documents.pictures import clean_jpeg
 from app.errors import Invalid, InvalidFields
 from app.identifiers import IdentifierError, parse_uscc
-from app.operations.photos import picture_reason
+from app.operations.photo_words import picture_reason
 
 Value = TypeVar("Value")
 # E2: at most 2 MB; a shorter side below this many pixels cannot be read.
@@ -65,4 +65,4 @@ def checked_photo(title: str, data: bytes, field: str) -> bytes:
     try:
         return clean_jpeg(data, max_bytes=MOST_BYTES, min_side=LEAST_SIDE).data
     except PictureFault as fault:
-        raise Invalid(_("%(title)s：%(reason)s", title=title, reason=picture_reason(fault)), field) from None
+        raise Invalid(_("%(title)s：%(reason)s", title=title, reason=picture_reason(fault.code, fault.message_args)), field) from None
