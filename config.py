@@ -26,9 +26,9 @@ INVOICE_PROVIDERS = ("nuonuo", "local")
 # What stands in SMS_NOTICE_TEMPLATES where no notice goes out by SMS: everything is set, also what is not wanted.
 NO_TEMPLATES = "none"
 DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
-    "submit", "reopen", "change", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "invoice_issued",
-    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed",
-    "unlock_asked", "unlock_granted", "unlock_refused"), 1))
+    "submit", "reopen", "change", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "carried_over",
+    "carry_over_undone", "invoice_issued", "unlock_asked", "unlock_granted", "unlock_refused", "person_mismatch", "person_corrected",
+    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 

@@ -62,6 +62,8 @@ NOTICES: dict[str, Line] = {
     "unlock_asked": Line(("authority",), _l("申请解锁考勤"), _l("%(what)s申请解锁，请办理。")),
     "unlock_granted": Line(("institution",), _l("考勤已解锁"), _l("%(what)s已由主管部门解锁，请修改后重新确认。"), "ok"),
     "unlock_refused": Line(("institution",), _l("不同意解锁考勤"), _l("%(what)s的解锁申请未获同意：%(remark)s"), "bad"),
+    "person_mismatch": Line(("enterprise",), _l("报名信息与照片不相符"), _l("%(what)s与照片不相符，请在开班前更正：%(remark)s"), "bad"),
+    "person_corrected": Line(("institution",), _l("报名信息已更正"), _l("%(what)s已由企业更正，请复核。")),
     "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
     "seats_offered": Line(("enterprise",), _l("候补到名额"),
                           _l("%(what)s有名额为贵单位保留，请在 %(remark)s 前生成订单，逾期让给下一家。"), "ok"),
@@ -126,6 +128,10 @@ THINGS: dict[str, Thing] = {
     "attendance_unlock": Thing(
         _l("“%(name)s”的考勤"), _l("%(n)s 个班的考勤"),
         {"authority": ("AttendanceUnlockView.show", "unlock_id", "id"), "institution": ("AttendanceView.show", "plan_id", "plan_id")}, {}),
+    "person": Thing(
+        _l("“%(name)s”的报名信息"), _l("%(n)s 人的报名信息"),
+        {"enterprise": ("CorrectionView.show", "enrolment_id", "id"), "institution": ("CheckView.show", "enrolment_id", "id")},
+        {"enterprise": ("CorrectionView.list", {}), "institution": ("CheckView.list", {})}),
     "certificate": Thing(
         _l("证书“%(name)s”"), _l("%(n)s 本证书"),
         {"enterprise": ("CertificateView.show", "certificate_id", "id"), "institution": ("CertificateView.show", "certificate_id", "id")},

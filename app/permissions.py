@@ -59,6 +59,9 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "EnrolView": {ENTERPRISE: ("list", "show", "download")},
     "RosterView": {ENTERPRISE: ("show", "import", "download")},
     "PhotoView": {ENTERPRISE: ("show", "upload")},
+    # 报名人员核对 by the institution, 信息更正 by the enterprise
+    "CheckView": {INSTITUTION: ("list", "show", "decide")},
+    "CorrectionView": {ENTERPRISE: ("list", "show", "edit")},
     # 候补 for a full plan
     "WaitlistView": {ENTERPRISE: ("edit",)},
     # 已报名列表 with admission tickets

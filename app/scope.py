@@ -27,6 +27,7 @@ from models import (
     Enrolment,
     Enterprise,
     ExamPlan,
+    FormerPhoto,
     ImportBatch,
     Institution,
     Invoice,
@@ -212,7 +213,9 @@ def _stored_file(actor: Actor) -> Clause:
     """A party's own files; the photos of people it may see; to an authority also the papers of those it reviews."""
     people = _enrolment(actor)
     photos = or_(StoredFile.id.in_(select(Enrolment.portrait_id).where(people, Enrolment.portrait_id.is_not(None))),
-                 StoredFile.id.in_(select(Enrolment.id_front_id).where(people, Enrolment.id_front_id.is_not(None))))
+                 StoredFile.id.in_(select(Enrolment.id_front_id).where(people, Enrolment.id_front_id.is_not(None))),
+                 StoredFile.id.in_(select(FormerPhoto.file_id).where(
+                     FormerPhoto.enrolment_id.in_(select(Enrolment.id).where(people)))))
     if actor.is_enterprise:
         return StoredFile.enterprise_id == actor.enterprise_id
     if actor.is_institution:

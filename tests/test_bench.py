@@ -16,6 +16,7 @@ PROMISED = {
     "lists": {"plans", "database", "statements", "floor_statements", "last_page_s", "kb"},
     "seats": {"seats", "clients", "database", "orders", "orders_per_s", "oversold", "lost", "p95_ms", "statements"},
     "start": {"processes", "stop_s"},
+    "photos": {"images", "kb", "database", "images_a_second"},
     "ocr": {"pictures", "s_per_picture", "first_s", "uscc_right", "name_right", "address_right", "uscc_undetected"},
     "lookup": {"certificates", "requests", "database", "requests_per_s"},
 }
@@ -45,4 +46,4 @@ def test_a_row_is_one_line_of_json(name: str) -> None:
 def test_an_unknown_row_is_answered_with_the_rows_there_are() -> None:
     ran = bench("speed")
     assert ran.returncode == 2
-    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, lookup, seats" in ran.stderr
+    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, photos, lookup, seats" in ran.stderr

@@ -16,8 +16,10 @@ from views import (
     captcha,
     carry_overs,
     certificates,
+    checks,
     classes,
     console,
+    corrections,
     enrol,
     enterprises,
     exams,
@@ -59,6 +61,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     ("Training", _l("培训"), "book", (
         (plans.PlanView, _l("培训计划"), "book"),
         (plan_changes.PlanChangeView, _l("名额调整与取消"), "edit"),
+        (checks.CheckView, _l("报名人员核对"), "review"),
         (classes.ClassView, _l("开班与考勤"), "class"),
         (exams.ExamView, _l("考核计划"), "exam"),
         (scores.ScoreView, _l("成绩报审"), "score"),
@@ -70,6 +73,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (invoices.InvoiceView, _l("电子发票"), "file"),
         (withdrawals.WithdrawalView, _l("退班"), "people"),
         (exams.EnrolledView, _l("已报名列表"), "list"),
+        (corrections.CorrectionView, _l("信息更正"), "edit"),
     )),
     ("Review", _l("审核"), "check", (
         (enterprises.EnterpriseReviewView, _l("企业审核"), "building"),

@@ -40,6 +40,7 @@ VERBS: dict[str, Any] = {
     "refuse_attendance_unlock": _l("不同意解锁考勤"), "download_slips": _l("下载听课证"), "download_attendance": _l("下载考勤表"),
     "reveal_contact": _l("查看联系人完整电话"), "reveal_person": _l("查看完整身份证号和手机号"),
     "import_roster": _l("导入报名名单"), "discard_roster": _l("删除报名名单"),
+    "mark_mismatch": _l("标记不相符"), "confirm_person": _l("核对相符"), "correct_person": _l("更正报名信息"),
     "upload_photos": _l("批量上传照片"), "upload_photo": _l("上传一张照片"),
     "create_order": _l("生成订单"), "cancel_order": _l("取消订单"), "expire_order": _l("订单超时关闭"), "pay_order": _l("订单支付成功"),
     "receive_payment": _l("收到支付通知"), "settle_payment": _l("支付处理完毕"), "refund_payment": _l("退款"),
@@ -92,6 +93,8 @@ FIELDS: dict[str, Any] = {
     "short_name": _l("中文简称"), "teaches": _l("任教科目"), "licence_number": _l("证照编号"),
     "licence_from": _l("营业执照有效期自"), "licence_until": _l("营业执照有效期至"),
     "least": _l("最少接受人数"), "offers": _l("候补保留人数"), "reserved": _l("保留名额计数"), "until": _l("保留至"),
+    "title_id": _l("职称"),
+    "education_id": _l("文化程度"),
     "workers_consented": _l("已取得工人同意"),
 }
 

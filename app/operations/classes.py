@@ -14,7 +14,7 @@ from app.documents.tables import Value, write_table
 from app.errors import Conflict, Invalid, NotFound
 from app.extensions import db, transaction
 from app.identifiers import mask_id_number, mask_phone
-from app.operations import orders
+from app.operations import corrections, orders
 from app.operations.attendance import absent_clause, check_in_class, mark, own_plan, people_of, unsettled
 from models import Enrolment, Enterprise, Occupation, Order, SkillLevel, TrainingPlan
 
@@ -80,7 +80,7 @@ def obstacle_to_opening(plan: TrainingPlan) -> str:
         return _("报名还没有开始，不能开班。")
     if not attendance_of(plan).people:
         return _("还没有人员报名成功，不能开班。")
-    return ""
+    return corrections.obstacle(plan)
 
 
 def closes_early(plan: TrainingPlan) -> bool:

@@ -16,12 +16,12 @@ from app.extensions import db, transaction
 from app.operations.notice_texts import templates
 from app.operations.phone_codes import checked_phone, use_code
 from app.workflow import SUBJECTS
-from models import AttendanceUnlock, Certificate, Enterprise, Notice, NoticeRead, NoticeReader, Order
+from models import AttendanceUnlock, Certificate, Enrolment, Enterprise, Notice, NoticeRead, NoticeReader, Order
 
 MOST_UNREAD = 100
 PHONE_PURPOSE = "notice_phone"
 _MODELS: dict[str, type[Any]] = {**{kind: subject.model for kind, subject in SUBJECTS.items()}, "order": Order, "certificate": Certificate,
-                                 "attendance_unlock": AttendanceUnlock}
+                                 "attendance_unlock": AttendanceUnlock, "person": Enrolment}
 
 
 def unread_clause(actor: Actor) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from sqlalchemy import and_, exists, func, select
 from app import clock, scope
 from app.actors import Actor
 from app.extensions import db
+from app.operations import corrections
 from app.operations.filings import licence_warning
 from app.workflow import SUBJECTS
 from models import Certificate, Enrolment, Enterprise, ExamPlan, ImportBatch, Institution, Order, ScoreReport, Sitting, TrainingPlan
@@ -50,12 +51,14 @@ def _for_authority(actor: Actor) -> list[Task]:
 
 
 def _for_institution(actor: Actor) -> list[Task]:
+    to_check = (corrections.still_correctable(), corrections.in_state("new", "corrected"))
     over = TrainingPlan.enrolment_closes_at <= clock.now()
     approved = and_(TrainingPlan.review_state == "approved", TrainingPlan.cancelled_at.is_(None))
     return [
         Task("PlanView.list", {"stage": "rejected"}, _count(actor, TrainingPlan, TrainingPlan.review_state == "rejected"),
              _("未通过的培训计划")),
         Task("PlanView.list", {"stage": "draft"}, _count(actor, TrainingPlan, TrainingPlan.review_state == "draft"), _("未上报的培训计划")),
+        Task("CheckView.list", {}, _count(actor, Enrolment, *to_check), _("待核对的人员")),
         Task("ClassView.list", {"stage": "ready"}, _count(actor, TrainingPlan, approved, over, TrainingPlan.class_opened_at.is_(None)),
              _("待开班")),
         Task("ClassView.list", {"stage": "training"}, _count(
@@ -79,6 +82,8 @@ def _for_enterprise(actor: Actor) -> list[Task]:
         Task("EnrolView.list", {}, _count(actor, TrainingPlan, *open_now), _("可报名的培训计划")),
         Task("EnrolView.list", {}, _count(actor, ImportBatch, ImportBatch.state == "clean", ~ordered), _("未生成订单的名单")),
         Task("OrderView.list", {"state": "pending"}, _count(actor, Order, Order.state == "pending"), _("待支付的订单")),
+        Task("CorrectionView.list", {}, _count(
+            actor, Enrolment, corrections.still_correctable(), corrections.in_state("mismatch")), _("待更正的人员")),
         Task("EnrolledView.list", {}, _count(actor, Enrolment, Enrolment.state == "enrolled"), _("已报名人员")),
     ]
 
