@@ -198,13 +198,15 @@ def upload_photos(enterprise: Walker, batch: str, workers: list[Person]) -> None
     enterprise.press("去上传照片")
     enterprise.page.locator("#photos-portrait").set_input_files(
         [{"name": "portraits.zip", "mimeType": "application/zip", "buffer": photo_zip(workers, "portrait")}])
-    enterprise.press("点我批量上传寸照")
+    with enterprise.page.expect_navigation():  # sent in parts by the page's script, which then goes on
+        enterprise.press("点我批量上传寸照")
     enterprise.reload_until("匹配 60 人")
     fronts = [{"name": f"{person.id_number}.jpg", "mimeType": "image/jpeg", "buffer": samples.id_front(person.name, person.id_number)}
               for person in workers[:-1]]
     stranger = {"name": "330106199001010018.jpg", "mimeType": "image/jpeg", "buffer": samples.portrait()}
     enterprise.page.locator("#photos-id_front").set_input_files([*fronts, stranger])
-    enterprise.press("点我批量上传身份证正面照")
+    with enterprise.page.expect_navigation():  # sent in parts by the page's script, which then goes on
+        enterprise.press("点我批量上传身份证正面照")
     enterprise.reload_until("匹配 59 人")
     enterprise.look("名单中没有这个身份证号", "还有 1 人缺照片")
     enterprise.page.get_by_label("照片", exact=True).select_option(label="缺身份证正面照")
