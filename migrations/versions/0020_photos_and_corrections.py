@@ -1,14 +1,14 @@
 """Photos come in parts, are looked at by machine, are checked by the institution and corrected by the enterprise
 
 Revision ID: 0020
-Revises: 0050
+Revises: 0080
 
 """
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0020'
-down_revision = '0050'
+down_revision = "0080"
 branch_labels = None
 depends_on = None
 
