@@ -56,6 +56,7 @@ AREAS: tuple[Area, ...] = (
     Area("unlocks", _l("考勤解锁"), (
         _entry("unlocks.look", _l("查看"), "AttendanceUnlockView", "list", "show"),
         _entry("unlocks.decide", _l("办理"), "AttendanceUnlockView", "decide"))),
+    _desk("corrections", _l("成绩更正"), "ScoreCorrectionReviewView"),
     Area("issue", _l("生成证书"), (
         _entry("issue.look", _l("查看"), "CertificateIssueView", "list", "show"),
         Entry("issue.issue", _l("生成"), (("CertificateIssueView", "issue"), ("JobView", "again"))))),
@@ -89,6 +90,7 @@ VERB_OF = {"accept": "accept", "approve": "decide", "reject": "decide"}
 OPENED_BY: dict[str, tuple[str, ...]] = {
     "enterprise": ("EnterpriseReviewView",), "institution": ("InstitutionView",), "training_plan": ("PlanReviewView",),
     "exam_plan": ("ExamReviewView",), "score_report": ("ScoreReviewView", "CertificateIssueView"),
+    "score_correction": ("ScoreCorrectionReviewView",),
     "attendance_unlock": ("AttendanceUnlockView",), "certificate": ("CertificateView",), "enrolment": ("PeopleView", "CertificateView"),
 }
 

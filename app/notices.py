@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.extensions import db
 from app.sets import among
-from models import ExamPlan, Notice, ScoreReport
+from models import ExamPlan, Notice, ScoreCorrection, ScoreReport
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ THINGS: dict[str, Thing] = {
         _l("“%(name)s”的成绩"), _l("%(n)s 份成绩"),
         {"authority": ("ScoreReviewView.show", "subject_id", "id"), "institution": ("ScoreView.show", "exam_id", "exam_plan_id")},
         {"authority": ("ScoreReviewView.list", _ALL), "institution": ("ScoreView.list", {})}),
+    "score_correction": Thing(
+        _l("“%(name)s”的成绩更正"), _l("%(n)s 份成绩更正"),
+        {"authority": ("ScoreCorrectionReviewView.show", "subject_id", "id"),
+         "institution": ("ScoreCorrectionView.show", "exam_id", "exam_plan_id")},
+        {"authority": ("ScoreCorrectionReviewView.list", _ALL), "institution": ("ScoreView.list", {})}),
     "order": Thing(
         _l("订单“%(name)s”"), _l("%(n)s 个订单"),
         {"enterprise": ("OrderView.show", "order_id", "id"), "institution": ("OrderView.show", "order_id", "id")},
@@ -183,14 +188,15 @@ def tell_steps(session: Session, kind: str, model: type[Any], step: str, ids: li
         return
     column = "authority_id" if "reviewer" in line.to else f"{owner}_id"
     organisation = getattr(model, column, model.id)
-    # A score report is called by its exam.
-    name = ExamPlan.name if model is ScoreReport else model.name
+    # A score report is called by its exam, and so is a correction.
+    of_exam = model in (ScoreReport, ScoreCorrection)
+    name = ExamPlan.name if of_exam else model.name
     alone = func.count() == 1
     values = {"event": literal(step), "subject_kind": literal(kind), "subject_id": case((alone, func.min(model.id))),
               "count": func.count(), "name": case((alone, func.min(name)), else_=""), "remark": literal(remark),
               "at": literal(clock.now(), Notice.at.type), "texted": literal(False), column: organisation}
     rows = select(*values.values()).where(among(model.id, ids)).group_by(organisation)
-    if model is ScoreReport:
+    if of_exam:
         rows = rows.join(ExamPlan, model.exam_plan_id == ExamPlan.id)
     session.execute(insert(Notice).from_select(list(values), rows, include_defaults=False))
 

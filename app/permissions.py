@@ -91,6 +91,10 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},
     # 成绩报审
     "ScoreView": {INSTITUTION: ("list", "show", "pull", "import", "submit", "download")},
+    # 逐人录入, and 成绩更正 of approved scores
+    "ScoreTypingView": {INSTITUTION: ("edit",)},
+    "ScoreCorrectionView": {INSTITUTION: ("show", "edit", "submit")},
+    "ScoreCorrectionReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide")},
     "ScoreReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},
     # 证书
     "CertificateIssueView": {AUTHORITY: ("list", "show", "issue")},

@@ -43,6 +43,7 @@ from models import (
     Refund,
     Region,
     Remark,
+    ScoreCorrection,
     ScoreReport,
     SignIn,
     Sitting,
@@ -201,6 +202,12 @@ def _score_report(actor: Actor) -> Clause:
     return ScoreReport.institution_id == actor.institution_id if actor.is_institution else false()
 
 
+def _score_correction(actor: Actor) -> Clause:
+    if actor.is_authority:
+        return _reviewed(ScoreCorrection, actor)
+    return ScoreCorrection.institution_id == actor.institution_id if actor.is_institution else false()
+
+
 def _certificate(actor: Actor) -> Clause:
     if actor.is_enterprise:
         return Certificate.enterprise_id == actor.enterprise_id
@@ -285,7 +292,8 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order,
     WaitlistEntry: _waitlist_entry, Payment: _payment, Refund: _refund, Invoice: _invoice,
-    AttendanceUnlock: _attendance_unlock, ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report, Certificate: _certificate,
+    AttendanceUnlock: _attendance_unlock, ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report,
+    ScoreCorrection: _score_correction, Certificate: _certificate,
     PlanChange: _plan_change, Withdrawal: _withdrawal,
     StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,

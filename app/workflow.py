@@ -1,6 +1,6 @@
 """The review, declared once, and every other small table of states.
 
-Five things are reviewed: enterprise registration, institution filing, training plan, exam plan, score report. They share
+Six things are reviewed: enterprise registration, institution filing, training plan, exam plan, score report, score correction. They share
 `REVIEW`. Nobody assigns a state column anywhere else in the project.
 """
 
@@ -19,7 +19,7 @@ from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import transaction
 from app.sets import among
-from models import Enterprise, ExamPlan, Institution, ReviewEvent, ScoreReport, TrainingPlan
+from models import Enterprise, ExamPlan, Institution, ReviewEvent, ScoreCorrection, ScoreReport, TrainingPlan
 from models.reviews import Reviewed
 
 Who = Literal["owner", "reviewer"]
@@ -79,6 +79,7 @@ SUBJECTS: dict[str, Subject] = {
     "training_plan": Subject(TrainingPlan, "institution", _l("培训计划")),
     "exam_plan": Subject(ExamPlan, "institution", _l("考核计划")),
     "score_report": Subject(ScoreReport, "institution", _l("成绩报审")),
+    "score_correction": Subject(ScoreCorrection, "institution", _l("成绩更正")),
 }
 
 

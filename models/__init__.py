@@ -23,6 +23,7 @@ from models.readings import LicenceReading
 from models.refunds import Refund, RefundEnrolment
 from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
 from models.rosters import Enrolment, ImportBatch
+from models.scores import ScoreChange, ScoreCorrection, ScoreCorrectionLine, ScoreIntake
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 from models.signing import SigningKey
 from models.waitlist import WaitlistEntry
@@ -35,7 +36,8 @@ __all__ = [
     "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter",
     "Payment", "PersonCheck", "PhoneCode", "PhotoPart", "PhotoReading", "PhotoUpload", "PlanChange", "PlanDay",
     "PlanEnterprise", "PlanOccupation", "PushBatch", "RecoveryCode", "Refund", "RefundEnrolment", "Region",
-    "RegistrationDraft", "Remark", "ReviewEvent", "RoleRegion", "Room", "ScoreReport", "SecondFactor", "SessionRoll",
-    "SignIn", "SigningKey", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher",
-    "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
+    "RegistrationDraft", "Remark", "ReviewEvent", "RoleRegion", "Room", "ScoreChange", "ScoreCorrection",
+    "ScoreCorrectionLine", "ScoreIntake", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey",
+    "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation",
+    "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
 ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from flask_appbuilder import Model
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.dictionaries import Occupation
@@ -75,7 +74,7 @@ class Sitting(Model):
         UniqueConstraint("room_id", "seat", name="sitting_seat_once"),
         CheckConstraint("theory IS NULL OR theory BETWEEN 0 AND 1000", name="sitting_theory"),
         CheckConstraint("practice IS NULL OR practice BETWEEN 0 AND 1000", name="sitting_practice"),
-        CheckConstraint("result IS NULL OR result IN ('passed','failed','absent')", name="sitting_result"),
+        CheckConstraint("result IS NULL OR result IN ('passed','failed','absent','cheating')", name="sitting_result"),
     )
     id: Mapped[Id]
     exam_plan_id: Mapped[int] = mapped_column(ForeignKey("exam_plan.id", ondelete="CASCADE"), index=True)
@@ -102,8 +101,6 @@ class ScoreReport(Reviewed, Model):
 
     id: Mapped[Id]
     exam_plan_id: Mapped[int] = mapped_column(ForeignKey("exam_plan.id"), unique=True)
-    # What the last pull or upload brought: {"at", "source", "taken", "unknown": [ticket numbers of nobody]}.
-    last_import: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     exam_plan: Mapped[ExamPlan] = relationship(back_populates="report")

@@ -21,11 +21,12 @@ def plausible(exam_no: str, ticket_no: str) -> dict[str, Any]:
     """A score that looks real and is always the same for the same ticket: most pass, some fail, a few are absent."""
     noise = hashlib.sha256(f"{exam_no}/{ticket_no}".encode()).digest()
     if noise[0] < 8:
-        return {"ticket_no": ticket_no, "theory": None, "practice": None, "absent": True}
+        return {"ticket_no": ticket_no, "theory": None, "practice": None, "absent": True, "cheating": False}
     weak = noise[1] < 26
     theory = 420 + noise[2] * 170 // 255 if weak else 620 + noise[2] * 360 // 255
     practice = 640 + noise[3] * 330 // 255
-    return {"ticket_no": ticket_no, "theory": theory // 5 * 5, "practice": practice // 5 * 5, "absent": False}
+    return {"ticket_no": ticket_no, "theory": theory // 5 * 5, "practice": practice // 5 * 5, "absent": False,
+            "cheating": False}
 
 
 def problem(body: Any) -> str:
@@ -66,9 +67,15 @@ def get_scores(state: State, exam_no: str) -> Response:
     session = state.get("session", exam_no)
     if session is None:
         return envelope(404, 1003, "没有这场考试")
-    scores = [{"ticket_no": ticket, **marks} for ticket, marks in session["scores"].items()]
+    limit, after = request.args.get("limit", "500"), request.args.get("after", "")
+    if not limit.isdigit() or not 1 <= int(limit) <= 1000:
+        return envelope(422, 1004, "limit 应为 1 到 1000")
+    scores = [{"ticket_no": ticket, **marks} for ticket, marks in sorted(session["scores"].items())]
     done = "marked" if len(scores) == len(session["content"]["candidates"]) else "open"
-    return envelope(200, 0, "ok", exam_no=exam_no, state=done, scores=scores)
+    behind = [score for score in scores if score["ticket_no"] > after]
+    page = behind[:int(limit)]
+    following = page[-1]["ticket_no"] if len(behind) > len(page) else None
+    return envelope(200, 0, "ok", exam_no=exam_no, state=done, scores=page, next=following)
 
 
 def grade(state: State, exam_no: str, wishes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -81,7 +88,8 @@ def grade(state: State, exam_no: str, wishes: Mapping[str, dict[str, Any]]) -> d
             ticket = candidate["ticket_no"]
             if ticket in wishes:
                 wish = wishes[ticket]
-                marks = {"theory": wish.get("theory"), "practice": wish.get("practice"), "absent": bool(wish.get("absent"))}
+                marks = {"theory": wish.get("theory"), "practice": wish.get("practice"), "absent": bool(wish.get("absent")),
+                         "cheating": bool(wish.get("cheating"))}
                 session["scores"][ticket] = marks
             elif ticket not in session["scores"]:
                 marks = plausible(exam_no, ticket)
@@ -123,7 +131,7 @@ def make_blueprint(state: State, values: Mapping[str, str]) -> Blueprint:
 
     @pages.post("/_control/<exam_no>/grade")
     def control_grade(exam_no: str) -> Response:
-        """{ticket: {theory, practice, absent}}, marks in tenths; whom it leaves out gets a plausible score."""
+        """{ticket: {theory, practice, absent, cheating}}, marks in tenths; whom it leaves out gets a plausible score."""
         return jsonify(grade(state, exam_no, request.get_json(silent=True) or {}))
 
     @pages.get("/_control/sessions.json")

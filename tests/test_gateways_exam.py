@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.gateways.errors import GatewayError
-from app.gateways.exam import Candidate, ExamGateway, ScoreRow
+from app.gateways.exam import Candidate, ExamGateway, ScorePage, ScoreRow
 from tests.standin_server import RunningStandins, running_standins
 
 START = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
@@ -49,11 +49,11 @@ def test_a_session_opened_twice_is_one_session(outside: RunningStandins, gateway
 
 def test_there_are_no_scores_before_marking_and_exact_ones_after(outside: RunningStandins, gateway: ExamGateway) -> None:
     open_session(gateway)
-    assert gateway.fetch_scores(NO) == []
+    assert gateway.fetch_scores(NO) == ScorePage([], "")
     outside.control("exam", f"{NO}/grade", {
         "T000": {"theory": 855, "practice": 600}, "T001": {"absent": True}, "T002": {"theory": 0, "practice": 1000},
     })
-    assert gateway.fetch_scores(NO) == [
+    assert gateway.fetch_scores(NO).rows == [
         ScoreRow("T000", 855, 600, False), ScoreRow("T001", None, None, True), ScoreRow("T002", 0, 1000, False),
     ]
 
@@ -64,11 +64,11 @@ def test_the_button_of_the_demonstration_marks_everyone_the_same_way_each_time(
     open_session(gateway, count=300)
     assert "生成成绩" in outside.http.get(f"{outside.url}/exam/", timeout=10).text
     outside.http.post(f"{outside.url}/exam/mark/{NO}", timeout=10)
-    first = gateway.fetch_scores(NO)
+    first = gateway.fetch_scores(NO).rows
     outside.control("exam", "reset", {})
     open_session(gateway, count=300)
     outside.http.post(f"{outside.url}/exam/mark/{NO}", timeout=10)
-    assert gateway.fetch_scores(NO) == first
+    assert gateway.fetch_scores(NO).rows == first
     assert len(first) == 300
     passed = sum(not s.absent and (s.theory or 0) >= 600 and (s.practice or 0) >= 600 for s in first)
     assert 0 < sum(s.absent for s in first) < 30
@@ -118,11 +118,27 @@ def test_the_exam_systems_own_trouble_is_passing(outside: RunningStandins, gatew
     with pytest.raises(GatewayError) as caught:
         gateway.fetch_scores(NO)
     assert caught.value.permanent is False
-    assert gateway.fetch_scores(NO) == []
+    assert gateway.fetch_scores(NO) == ScorePage([], "")
+
+
+def test_scores_come_page_by_page_in_the_order_of_the_tickets(outside: RunningStandins, gateway: ExamGateway) -> None:
+    open_session(gateway, count=7)
+    outside.http.post(f"{outside.url}/exam/mark/{NO}", timeout=10)
+    tickets, after = [], ""
+    while True:
+        page = gateway.fetch_scores(NO, after, limit=3)
+        assert len(page.rows) <= 3
+        tickets += [row.ticket_no for row in page.rows]
+        after = page.after
+        if not after:
+            break
+    assert tickets == [f"T{n:03d}" for n in range(7)]
 
 
 @pytest.mark.parametrize("wish", [
     {"theory": 1001}, {"theory": -1}, {"theory": 85.5}, {"theory": True}, {"theory": "85"}, {"theory": 1, "absent": True},
+    {"theory": 1, "cheating": True},
+    {"absent": True, "cheating": True},
 ])
 def test_a_score_that_cannot_be_is_not_taken(outside: RunningStandins, gateway: ExamGateway, wish: dict[str, Any]) -> None:
     open_session(gateway)

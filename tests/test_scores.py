@@ -10,7 +10,8 @@ from openpyxl import load_workbook
 from sqlalchemy import select
 
 from app.extensions import db
-from app.operations.scores import Mark, PassMarks, result_of, take_in
+from app.operations.score_intakes import latest_intake, take_in
+from app.operations.scores import Mark, PassMarks, result_of
 from models import ExamPlan, Job, ScoreReport, Sitting
 
 
@@ -57,6 +58,7 @@ def upload(client: Any, exam: ExamPlan, data: bytes) -> str:
 @pytest.mark.parametrize(("mark", "result"), [
     ((600, 600, False), "passed"), ((599, 1000, False), "failed"), ((1000, 599, False), "failed"), ((None, None, True), "absent"),
     ((600, None, False), None), ((None, 600, False), None), ((0, 0, False), "failed"),
+    ((None, None, False, True), "cheating"), ((900, 900, False, True), "cheating"),
 ])
 def test_a_result_needs_both_marks(mark: tuple[int | None, int | None, bool], result: str | None) -> None:
     assert result_of(Mark("1", *mark), PassMarks(600, 600)) == result
@@ -112,7 +114,7 @@ def test_a_part_that_is_not_marked_leaves_what_is_known(login: Any, exam: ExamPl
     take_in(exam, [Mark(first, 850, None, False), Mark(third, None, None, False)], "pull", actor=make.actor("hjp"))
     assert [(sitting.theory, sitting.practice) for sitting in sittings(exam)] == [(850, 905), (700, 800), (None, None)]
     assert results(exam) == ["passed", "passed", "absent"]
-    assert report_of(exam).last_import["changed"] == 1
+    assert latest_intake(exam).changed == 1
 
 
 def test_an_exam_that_was_not_confirmed_online_is_not_pulled(login: Any, make: Any, clock: Any, run_jobs: Any) -> None:

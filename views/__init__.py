@@ -44,6 +44,9 @@ from views import (
     roles,
     rosters,
     safety,
+    score_corrections,
+    score_desk,
+    score_typing,
     scores,
     staff,
     teachers,
@@ -80,7 +83,8 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (plans.PlanReviewView, _l("培训计划审核"), "book"),
         (plan_changes.PlanChangeReviewView, _l("名额调整与取消"), "edit"),
         (exams.ExamReviewView, _l("考核计划审核"), "exam"),
-        (scores.ScoreReviewView, _l("成绩审核"), "score"),
+        (score_desk.ScoreReviewView, _l("成绩审核"), "score"),
+        (score_corrections.ScoreCorrectionReviewView, _l("成绩更正审核"), "score"),
         (certificates.CertificateIssueView, _l("生成证书"), "medal"),
         (unlocks.AttendanceUnlockView, _l("考勤解锁"), "lock"),
         (institutions.InstitutionView, _l("培训机构管理"), "building"),
@@ -105,6 +109,7 @@ PLAIN: tuple[Any, ...] = (
     teachers.TeacherView,
     waitlist.WaitlistView, attendance.AttendanceView, carry_overs.CarryOverView,
     rosters.RosterView, photos.PhotoView,
+    score_typing.ScoreTypingView, score_corrections.ScoreCorrectionView,
 )
 
 

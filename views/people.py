@@ -16,12 +16,12 @@ from app.extensions import db
 from app.operations import attendance, carry_over, people, withdrawals
 from app.operations.plan_checks import SESSIONS
 from app.operations.progress import states_of
+from app.operations.scores import RESULTS
 from models import Certificate, Enrolment, Enterprise, ExamPlan, Sitting, TrainingPlan
 from models.plans import PlanDay
 from views import sealed
 from views.base import PortalView, download, page, said
 from views.listing import Search, like, listing, narrowed
-from views.scores import RESULTS
 
 
 class PeopleView(PortalView):

@@ -1,37 +1,56 @@
-"""成绩报审: pulling or uploading scores and reporting them, and the authority's desk (I26, B5)."""
+"""成绩报审 of the institution: marks pulled or uploaded, looked through, and reported (I26)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, jobs, scope, workflow
 from app.documents.workbooks import write_table
 from app.extensions import db
-from app.operations import scores
-from app.presentation import moment
-from models import Certificate, Enrolment, ExamPlan, ScoreReport, Sitting
+from app.operations import score_corrections, score_intakes, scores
+from app.operations.score_rows import ScoreFaults
+from app.operations.scores import RESULTS
+from models import Certificate, Enrolment, Enterprise, ExamPlan, ExamRoom, Occupation, Sitting
 from views.base import PortalView, download, page, said, uploaded, wants_json
-from views.listing import Filter, Search, like, listing
+from views.listing import Filter, Search, like, listing, narrowed
 from views.records import events_of
-from views.reviewing import Column, ReviewDesk
 
 SHOWN_FAULTS = 200
-RESULTS = {"passed": (_l("合格"), "ok"), "failed": (_l("不合格"), "bad"), "absent": (_l("缺考"), "warn")}
+SOURCES = {"pull": _l("从考试系统拉取"), "upload": _l("上传表格"), "typed": _l("逐人录入"), "corrected": _l("成绩更正")}
 SITTINGS = (joinedload(Sitting.enrolment).joinedload(Enrolment.occupation), joinedload(Sitting.enrolment).joinedload(Enrolment.enterprise))
 
 
-def _sitting_list(actor: Any, exam: ExamPlan) -> Any:
+def _searches() -> tuple[Search, ...]:
+    return (Search("q", _l("姓名"), lambda text: Sitting.enrolment.has(like(Enrolment.name, text))),
+            Search("ticket", _l("准考证号"), lambda text: like(Sitting.ticket_number, text)),
+            Search("enterprise", _l("企业名称"), lambda text: Sitting.enrolment.has(Enrolment.enterprise_id.in_(
+                select(Enterprise.id).where(like(Enterprise.name, text))))))
+
+
+def _filters(exam: ExamPlan) -> tuple[Filter, ...]:
+    """Result, occupation and room, of what this exam has."""
     results = [*((key, label) for key, (label, _tone) in RESULTS.items()), ("none", _l("无成绩"))]
+    rooms = db.session.execute(select(ExamRoom.id, ExamRoom.number, Occupation.id, Occupation.name)
+                               .join(Occupation, ExamRoom.occupation_id == Occupation.id)
+                               .where(ExamRoom.exam_plan_id == exam.id).order_by(ExamRoom.number)).all()
+    trades = {str(row[2]): row[3] for row in rooms}
+    return (Filter("result", _l("结果"), results, lambda value: Sitting.result == (None if value == "none" else value)),
+            Filter("trade", _l("工种"), [*trades.items()], lambda value: Sitting.enrolment.has(Enrolment.occupation_id == int(value))),
+            Filter("room", _l("考场"), [(str(row[0]), _("第 %(n)s 考场", n=row[1])) for row in rooms],
+                   lambda value: Sitting.room_id == int(value)))
+
+
+def sitting_list(actor: Any, exam: ExamPlan) -> Any:
+    """人员成绩明细 of an exam, by ticket, with its search and filters."""
     return listing(scope.visible(actor, Sitting).where(Sitting.exam_plan_id == exam.id), order=(Sitting.ticket_number,),
-                   searches=(Search("q", _l("姓名"), lambda text: Sitting.enrolment.has(like(Enrolment.name, text))),),
-                   filters=(Filter("result", _l("结果"), results, lambda value: Sitting.result == (None if value == "none" else value)),),
-                   options=SITTINGS, size=100)
+                   searches=_searches(), filters=_filters(exam), options=SITTINGS, size=100)
 
 
 class ScoreView(PortalView):
@@ -58,38 +77,46 @@ class ScoreView(PortalView):
         report = exam.report
         issued = select(Certificate.id).join(Sitting, Certificate.sitting_id == Sitting.id).where(Sitting.exam_plan_id == exam.id)
         return self.page("portal/scores/show.html", exam=exam, report=report, title=exam.name, results=RESULTS,
-                         tally=scores.tally(exam), listing=_sitting_list(self.actor, exam), faults=faults, shown_faults=SHOWN_FAULTS,
-                         job=jobs.latest(scores.PULL_JOB, exam.id), started=clock.now() >= exam.starts_at,
+                         tally=scores.tally(exam), listing=sitting_list(self.actor, exam), faults=faults, shown_faults=SHOWN_FAULTS,
+                         job=jobs.latest(score_intakes.PULL_JOB, exam.id), intake=score_intakes.latest_intake(exam), sources=SOURCES,
+                         correction=score_corrections.open_correction(exam) if report else None, started=clock.now() >= exam.starts_at,
                          passing=scores.pass_marks(), issued=db.session.scalar(select(issued.exists())),
                          steps=workflow.steps_open_to(self.actor, report) if report else [],
                          events=events_of("score_report", report.id) if report else [])
 
     @page("/<int:exam_id>/pull", "pull", ("POST",))
     def pull(self, exam_id: int) -> Any:
-        scores.start_pull(self._exam(exam_id), actor=self.actor)
+        score_intakes.start_pull(self._exam(exam_id), actor=self.actor)
         return self.to("show", exam_id=exam_id)
 
     @page("/<int:exam_id>/template.xlsx", "download")
     def template(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id, selectinload(ExamPlan.sittings).joinedload(Sitting.enrolment))
-        return download(scores.template(exam), f"成绩表-{exam.name}.xlsx", files.XLSX)
+        return download(score_intakes.template(exam), f"成绩表-{exam.name}.xlsx", files.XLSX)
 
     @page("/<int:exam_id>/upload", "import", ("POST",))
     def upload(self, exam_id: int) -> Any:
         exam = self._exam(exam_id)
         _name, data = uploaded("workbook")
         try:
-            report = scores.upload(exam, data, actor=self.actor)
-        except scores.ScoreFaults as error:
+            intake = score_intakes.upload(exam, data, actor=self.actor)
+        except ScoreFaults as error:
             if wants_json():
                 raise
             return self._show(exam, error.faults), 422
-        said(_("已写入 %(n)s 人的成绩。", n=report.last_import.get("taken", 0)))
+        said(_("已写入 %(n)s 人的成绩。", n=intake.taken))
         return self.to("show", exam_id=exam_id)
 
     @page("/<int:exam_id>/scores.xlsx", "download")
     def export(self, exam_id: int) -> Any:
-        return _exported(self.actor, self._exam(exam_id))
+        return exported(self.actor, self._exam(exam_id))
+
+    @page("/<int:exam_id>/history", "show")
+    def history(self, exam_id: int) -> Any:
+        """Each taking-in of scores, and what it changed."""
+        exam = self._exam(exam_id)
+        return self.page("portal/scores/history.html", exam=exam, title=_("成绩录入记录"), sources=SOURCES, results=RESULTS,
+                         intakes=score_intakes.history_of(exam))
 
     @page("/<int:exam_id>/submit", "submit", ("POST",))
     def submit(self, exam_id: int) -> Any:
@@ -106,14 +133,16 @@ class ScoreView(PortalView):
         return self.to("show", exam_id=exam_id)
 
 
-def _exported(actor: Any, exam: ExamPlan) -> Any:
-    """人员成绩明细 as a workbook."""
-    rows = db.session.scalars(scope.visible(actor, Sitting).where(Sitting.exam_plan_id == exam.id)
-                              .order_by(Sitting.ticket_number).options(*SITTINGS))
-    headings = (_("准考证号"), _("姓名"), _("身份证号"), _("工种"), _("企业名称"), _("理论成绩"), _("实操成绩"), _("结果"))
+def exported(actor: Any, exam: ExamPlan) -> Any:
+    """人员成绩明细 as a workbook, as far as it is searched and filtered."""
+    all_of_it = scope.visible(actor, Sitting).where(Sitting.exam_plan_id == exam.id)
+    found, _values = narrowed(all_of_it, _searches(), _filters(exam), request.args)
+    rows = db.session.scalars(found.order_by(Sitting.ticket_number).options(*SITTINGS, joinedload(Sitting.room)))
+    headings = (_("准考证号"), _("姓名"), _("身份证号"), _("工种"), _("企业名称"), _("考场"), _("座位"),
+                _("理论成绩"), _("实操成绩"), _("结果"))
     data = write_table(_("人员成绩明细"), headings, [
         (row.ticket_number, row.enrolment.name, row.enrolment.masked_id_number, row.enrolment.occupation.name,
-         row.enrolment.enterprise.name, _mark(row.theory), _mark(row.practice),
+         row.enrolment.enterprise.name, row.room.number, row.seat, _mark(row.theory), _mark(row.practice),
          str(RESULTS[row.result][0]) if row.result else "") for row in rows])
     return download(data, f"成绩-{exam.name}.xlsx", files.XLSX)
 
@@ -121,36 +150,3 @@ def _exported(actor: Any, exam: ExamPlan) -> Any:
 def _mark(tenths: int | None) -> int | float | None:
     """A mark as a number to reckon with: 85, or 85.5."""
     return None if tenths is None else tenths // 10 if tenths % 10 == 0 else tenths / 10
-
-
-class ScoreReviewView(ReviewDesk):
-    """成绩审核."""
-
-    route_base = "/reviews/scores"
-    kind = "score_report"
-    title = _l("成绩审核")
-    show_template = "portal/scores/review.html"
-    columns = (
-        Column(_l("考核计划"), lambda row: row.exam_plan.name),
-        Column(_l("培训机构"), lambda row: row.institution.name),
-        Column(_l("考核时间"), lambda row: moment(row.exam_plan.starts_at)),
-        Column(_l("上报时间"), lambda row: moment(row.submitted_at)),
-    )
-
-    def searches(self) -> Any:
-        return (Search("q", _l("考核计划"), lambda text: ScoreReport.exam_plan.has(like(ExamPlan.name, text))),)
-
-    def options(self) -> Any:
-        return (joinedload(ScoreReport.exam_plan), joinedload(ScoreReport.institution))
-
-    def show_values(self, subject: ScoreReport) -> dict[str, Any]:
-        exam = self.fetch(ExamPlan, subject.exam_plan_id, joinedload(ExamPlan.plan))
-        issued = db.session.scalar(select(func.count(Certificate.id)).join(Sitting, Certificate.sitting_id == Sitting.id)
-                                   .where(Sitting.exam_plan_id == exam.id, Certificate.replaces_id.is_(None)))
-        return {"exam": exam, "listing": _sitting_list(self.actor, exam), "results": RESULTS, "tally": scores.tally(exam),
-                "passing": scores.pass_marks(), "issued": issued}
-
-    @page("/<int:subject_id>/scores.xlsx", "download")
-    def export(self, subject_id: int) -> Any:
-        report = self.fetch(ScoreReport, subject_id, joinedload(ScoreReport.exam_plan))
-        return _exported(self.actor, report.exam_plan)

@@ -31,7 +31,7 @@ from app.operations import (
     readings,
     refunds,
     rosters,
-    scores,
+    score_intakes,
     sign_ins,
 )
 
@@ -55,7 +55,7 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
     refunds.JOB: refunds.run_refund,
     "reconcile_seats": orders.run_seat_reconciliation,
     "issue_invoice": invoices.run_issue,
-    "pull_scores": scores.run_pull,
+    "pull_scores": score_intakes.run_pull,
     "issue_certificates": certificates.run_issue,
     push.JOB: push.run_push,
     certificates.RENDER_JOB: certificate_papers.run_render,

@@ -51,7 +51,8 @@ VERBS: dict[str, Any] = {
     "upload_invoice": _l("上传发票"), "change_invoice": _l("修改发票抬头"), "save_invoice_profile": _l("修改开票信息"),
     "save_invoice_seller": _l("修改销售方"), "download_invoices": _l("打包下载发票"),
     "save_exam": _l("保存考核计划"), "name_rooms": _l("填写考场位置"), "confirm_online_exam": _l("确认线上考试"),
-    "pull_scores": _l("拉取成绩"), "take_in_scores": _l("写入成绩"),
+    "pull_scores": _l("拉取成绩"), "take_in_scores": _l("写入成绩"), "write_score_correction": _l("填写成绩更正"),
+    "discard_score_correction": _l("删除成绩更正"),
     "issue_certificates": _l("申请生成证书"), "issued_certificates": _l("证书已生成"), "push_again": _l("重新推送证书"),
     "print_certificate": _l("打印证书"), "download_card_data": _l("导出证卡数据"),
     "download_roster": _l("导出学员名单"), "download_tickets": _l("下载全部准考证"), "download_ticket": _l("下载准考证"),
@@ -66,7 +67,8 @@ KINDS: dict[str, Any] = {
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "invoice_seller": _l("销售方"), "occupation": _l("工种"), "order_": _l("订单"),
     "parameter": _l("参数"), "plan_change": _l("名额调整或计划取消"), "withdrawal": _l("退班"),
-    "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"), "skill_level": _l("等级"),
+    "payment": _l("支付"), "region": _l("地区"), "score_report": _l("成绩报审"),
+    "score_correction": _l("成绩更正"), "skill_level": _l("等级"),
     "teacher": _l("老师"), "title": _l("职称"), "training_plan": _l("培训计划"), "waitlist_entry": _l("候补"),
 }
 

@@ -38,8 +38,9 @@ ROSTER_REQUIRED = ROSTER_HEADINGS[:-1]
 ROSTER_LISTS = (OCCUPATION, LEVEL, TITLE, EDUCATION)
 
 TICKET_NO, THEORY, PRACTICE, ABSENT = "准考证号", "理论成绩", "实操成绩", "缺考"
+CHEATING = "违纪"
 SCORE_SHEET = "成绩"
-SCORE_HEADINGS = (TICKET_NO, NAME, THEORY, PRACTICE, ABSENT)
+SCORE_HEADINGS = (TICKET_NO, NAME, THEORY, PRACTICE, ABSENT, CHEATING)
 
 PREPARED_ROWS = 2000
 _HEADING_ROW = 2
@@ -63,7 +64,7 @@ _COMMENTS = {
     REMARK: "可不填。",
 }
 _SCORE_HINT = (
-    "填写说明：① 不要改动准考证号和姓名。② 成绩为 0～100，最多一位小数。③ 缺考的在“缺考”一列选“是”，两项成绩留空。"
+    "填写说明：① 不要改动准考证号和姓名。② 成绩为 0～100，最多一位小数。③ 缺考、违纪的在该列选“是”，两项成绩留空。"
 )
 
 
@@ -103,12 +104,12 @@ def score_template(candidates: Iterable[tuple[str, str]]) -> bytes:
     workbook = Workbook()
     sheet = _first_sheet(workbook, SCORE_SHEET)
     _write_hint(sheet, _SCORE_HINT, len(SCORE_HEADINGS), 36)
-    for column, (heading, width) in enumerate(zip(SCORE_HEADINGS, (24, 16, 14, 14, 10), strict=True), 1):
+    for column, (heading, width) in enumerate(zip(SCORE_HEADINGS, (24, 16, 14, 14, 10, 10), strict=True), 1):
         _write_heading(sheet, column, heading, width).fill = HEAD_FILL
     sheet.column_dimensions["A"].number_format = "@"
     row = _HEADING_ROW
     for row, candidate in enumerate(candidates, _HEADING_ROW + 1):
-        for column, text in enumerate((*candidate, None, None, None), 1):
+        for column, text in enumerate((*candidate, None, None, None, None), 1):
             cell = sheet.cell(row, column)
             put(cell, text)
             cell.font, cell.border, cell.alignment = BODY_FONT, GRID, CENTRE
@@ -118,8 +119,8 @@ def score_template(candidates: Iterable[tuple[str, str]]) -> bytes:
     marks.error, marks.errorTitle = "成绩须在 0 到 100 之间。", "成绩"
     marks.add(f"C{_HEADING_ROW + 1}:D{last}")
     absent = DataValidation("list", formula1='"是"', allow_blank=True)
-    absent.error, absent.errorTitle = "缺考的选“是”，未缺考的留空。", ABSENT
-    absent.add(f"E{_HEADING_ROW + 1}:E{last}")
+    absent.error, absent.errorTitle = "缺考、违纪的选“是”，其他留空。", ABSENT
+    absent.add(f"E{_HEADING_ROW + 1}:F{last}")
     sheet.add_data_validation(marks)
     sheet.add_data_validation(absent)
     sheet.freeze_panes = sheet.cell(_HEADING_ROW + 1, 1).coordinate

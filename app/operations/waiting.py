@@ -34,7 +34,7 @@ def _count(actor: Actor, model: type[Any], *clauses: Any) -> int:
 def _for_authority(actor: Actor) -> list[Task]:
     desks = (("enterprise", "EnterpriseReviewView", _("企业待办理")), ("institution", "InstitutionView", _("机构备案待办理")),
              ("training_plan", "PlanReviewView", _("培训计划待办理")), ("exam_plan", "ExamReviewView", _("考核计划待办理")),
-             ("score_report", "ScoreReviewView", _("成绩待办理")))
+             ("score_report", "ScoreReviewView", _("成绩待办理")), ("score_correction", "ScoreCorrectionReviewView", _("成绩更正待办理")))
     tasks = []
     for kind, view, label in desks:
         model = SUBJECTS[kind].model

@@ -1,0 +1,176 @@
+"""Approved scores are locked; a correction is reviewed, counts from its approval on, and ends certificates no longer earned (I26)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app import workflow
+from app.errors import Conflict
+from app.extensions import db
+from app.operations import certificates
+from models import Certificate, ScoreCorrection, ScoreReport, Sitting
+from tests.test_score_intakes import fields
+
+
+@pytest.fixture
+def report(make: Any, clock: Any) -> ScoreReport:
+    """An approved report of three who passed, certificates generated."""
+    found: ScoreReport = make.report(people=3)
+    certificates.run_issue(found.id, lambda _done, _total: None)
+    clock.advance(days=2)
+    return found
+
+
+def people(report: ScoreReport) -> list[Sitting]:
+    db.session.expire_all()
+    return list(db.session.scalars(select(Sitting).where(Sitting.exam_plan_id == report.exam_plan_id).order_by(Sitting.seat)))
+
+
+def written(client: Any, report: ScoreReport, reason: str = "登记错行", **marks: str) -> Any:
+    """The correction form with these fields typed in, `theory_0="50"` for the first person."""
+    address = f"/scores/corrections/{report.exam_plan_id}/edit"
+    form = fields(client.get(address).text)
+    seated = people(report)
+    for key, text in marks.items():
+        name, index = key.split("_")
+        form[f"{name}-{seated[int(index)].id}"] = text
+    return client.post(address, data={**form, "reason": reason})
+
+
+def correction() -> ScoreCorrection:
+    db.session.expire_all()
+    return db.session.scalars(select(ScoreCorrection).order_by(ScoreCorrection.id.desc())).first()  # type: ignore[return-value]
+
+
+def decided(login: Any, step: str) -> None:
+    desk = login("hangzhou")
+    desk.post(f"/reviews/corrections/{correction().id}/accept")
+    desk.post(f"/reviews/corrections/{correction().id}/{step}", data={"remark": "证据不足"})
+
+
+def test_a_correction_counts_when_it_is_approved_and_not_before(login: Any, report: ScoreReport) -> None:
+    client = login("hjp")
+    assert written(client, report, theory_0="59", practice_1="95").status_code == 303
+    assert client.post(f"/scores/corrections/{report.exam_plan_id}/submit").status_code == 303
+    assert [each.result for each in people(report)] == ["passed"] * 3
+    page = login("hangzhou").get(f"/reviews/corrections/{correction().id}").text
+    assert "登记错行" in page
+    assert "理论 59" in page
+    lost = db.session.scalars(select(Certificate.number).where(Certificate.sitting_id == people(report)[0].id)).one()
+    assert lost in page, "the reviewer sees which certificate ends"
+    decided(login, "approve")
+    assert [(each.theory, each.practice, each.result) for each in people(report)] == [
+        (590, 900, "failed"), (850, 950, "passed"), (850, 900, "passed")]
+    states = {row.sitting_id: row.state for row in db.session.scalars(select(Certificate))}
+    assert [states[each.id] for each in people(report)] == ["revoked", "valid", "valid"]
+    assert db.session.get_one(ScoreReport, report.id).review_state == "approved", "the report itself stays approved"
+    assert "成绩更正" in client.get(f"/scores/{report.exam_plan_id}/history").text
+
+
+def test_who_passes_by_a_correction_can_be_given_a_certificate(login: Any, make: Any, clock: Any) -> None:
+    report = make.report(people=2)
+    failed = people(report)[0]
+    failed.theory, failed.result = 400, "failed"
+    db.session.commit()
+    certificates.run_issue(report.id, lambda _done, _total: None)
+    assert len(db.session.scalars(select(Certificate)).all()) == 1
+    client = login("hjp")
+    written(client, report, theory_0="70")
+    client.post(f"/scores/corrections/{report.exam_plan_id}/submit")
+    decided(login, "approve")
+    certificates.run_issue(report.id, lambda _done, _total: None)
+    assert len(db.session.scalars(select(Certificate)).all()) == 2
+
+
+def test_a_rejected_correction_changes_nothing_and_can_be_written_anew(login: Any, report: ScoreReport) -> None:
+    client = login("hjp")
+    written(client, report, theory_0="59")
+    client.post(f"/scores/corrections/{report.exam_plan_id}/submit")
+    decided(login, "reject")
+    assert [each.result for each in people(report)] == ["passed"] * 3
+    assert "证据不足" in client.get(f"/scores/corrections/{report.exam_plan_id}").text
+    assert written(client, report, theory_0="85", theory_1="50").status_code == 303
+    assert [line.sitting_id for line in correction().lines] == [people(report)[1].id], "taking a line back takes it out"
+    client.post(f"/scores/corrections/{report.exam_plan_id}/submit")
+    assert correction().review_round == 2
+
+
+def test_what_cannot_be_a_correction_is_said(login: Any, report: ScoreReport, make: Any) -> None:
+    client = login("hjp")
+    for reason, marks, said in (("", {"theory_0": "59"}, "请写明更正的原因"), ("错", {}, "没有与现有成绩不同"),
+                                ("错", {"theory_0": "101"}, "成绩需要修改"), ("错", {"theory_0": ""}, "成绩不完整")):
+        answer = written(client, report, reason, **marks)
+        assert answer.status_code == 422
+        assert said in answer.text
+    assert correction() is None
+    unreported = make.report("draft")
+    client.get(f"/scores/corrections/{unreported.exam_plan_id}/edit")
+    assert client.post(f"/scores/corrections/{unreported.exam_plan_id}/edit", data={"reason": "x"}).status_code == 303
+
+
+def test_a_correction_under_review_is_locked_until_it_is_withdrawn(login: Any, report: ScoreReport) -> None:
+    client = login("hjp")
+    written(client, report, theory_0="59")
+    place = f"/scores/corrections/{report.exam_plan_id}"
+    client.post(f"{place}/submit")
+    assert client.get(f"{place}/edit").status_code == 409
+    client.post(f"{place}/discard")
+    assert correction().review_state == "submitted"
+    client.post(f"{place}/withdraw")
+    client.post(f"{place}/discard")
+    assert correction() is None
+
+
+def test_two_corrections_of_one_exam_cannot_be_open(report: ScoreReport, make: Any) -> None:
+    """The database itself refuses the second."""
+    from sqlalchemy.exc import IntegrityError
+
+    from app import clock
+
+    for _twice in range(2):
+        db.session.add(ScoreCorrection(exam_plan_id=report.exam_plan_id, institution_id=report.institution_id,
+                                       authority_id=report.authority_id, reason="x", created_at=clock.now()))
+    with pytest.raises(IntegrityError):
+        db.session.flush()
+    db.session.rollback()
+
+
+def test_nobody_elses_correction_is_found(login: Any, report: ScoreReport) -> None:
+    client = login("hjp")
+    written(client, report, theory_0="59")
+    client.post(f"/scores/corrections/{report.exam_plan_id}/submit")
+    stranger, elsewhere = login("nbp"), login("ningbo")
+    for method, place in (("get", ""), ("get", "/edit"), ("post", "/edit"), ("post", "/submit"), ("post", "/withdraw"),
+                          ("post", "/discard")):
+        assert getattr(stranger, method)(f"/scores/corrections/{report.exam_plan_id}{place}").status_code == 404, place
+    for method, place in (("get", ""), ("post", "/accept"), ("post", "/approve")):
+        assert getattr(elsewhere, method)(f"/reviews/corrections/{correction().id}{place}").status_code == 404, place
+    assert correction().review_state == "submitted"
+
+
+def test_approved_marks_cannot_be_reached_by_any_other_way(login: Any, report: ScoreReport, make: Any) -> None:
+    from app.operations.score_intakes import take_in
+    from app.operations.scores import Mark
+    from models import ExamPlan
+
+    exam = db.session.get_one(ExamPlan, report.exam_plan_id)
+    with pytest.raises(Conflict, match="更正"):
+        take_in(exam, [Mark(people(report)[0].ticket_number, 0, 0)], "pull", actor=make.actor("hjp"))
+    assert [each.result for each in people(report)] == ["passed"] * 3
+
+
+def test_marks_that_changed_under_a_correction_stop_it_whole(login: Any, report: ScoreReport, make: Any) -> None:
+    client = login("hjp")
+    written(client, report, theory_0="59", theory_1="58")
+    client.post(f"/scores/corrections/{report.exam_plan_id}/submit")
+    workflow.take_step(correction(), "accept", actor=make.actor("hangzhou"))
+    people(report)[1].theory = 700  # no way of the portal does this
+    db.session.commit()
+    with pytest.raises(RuntimeError):
+        workflow.take_step(correction(), "approve", actor=make.actor("hangzhou"))
+    db.session.rollback()
+    assert correction().review_state == "accepted"
+    assert [each.theory for each in people(report)] == [850, 700, 850]
