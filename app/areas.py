@@ -68,6 +68,12 @@ AREAS: tuple[Area, ...] = (
         _entry("people.look", _l("查看"), "PeopleView", "list", "show"),
         _entry("people.download", _l("导出"), "PeopleView", "download"),
         _entry("people.reveal", _l("查看完整身份证号"), "PeopleView", "reveal"))),
+    Area("finance", _l("财务"), (
+        Entry("finance.look", _l("查看"), tuple((view, verb) for view in ("FinanceView", "BillView") for verb in ("list", "show"))),
+        _entry("finance.download", _l("导出"), "FinanceView", "download"),
+        _entry("finance.propose", _l("提出退款"), "FinanceView", "propose"),
+        _entry("finance.approve", _l("批准退款"), "FinanceView", "approve"),
+        _entry("finance.reconcile", _l("处理对账差异"), "BillView", "resolve", "again"))),
     Area("staff", _l("本单位人员"), (_entry("staff.look", _l("查看"), "ColleagueView", "list"),)),
 )
 

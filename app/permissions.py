@@ -73,6 +73,11 @@ TABLE: dict[str, dict[str, Verbs]] = {
                     ENTERPRISE: ("list", "show", "download", "edit", "again")},
     # 销售方: which institutions issue in their own name
     "InvoiceSellerView": {ADMIN: ("list", "edit")},
+    # 财务, 对账 and 收款商户: an institution reads its own; a refund is proposed by one and approved by another
+    "FinanceView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "download", "propose", "approve"),
+                    INSTITUTION: ("list", "show", "download")},
+    "BillView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "resolve", "again"), INSTITUTION: ("list", "show")},
+    "MerchantView": {ADMIN: ("list", "add", "edit")},
     # 开班与考勤
     "ClassView": {INSTITUTION: ("list", "show", "open", "attendance", "download")},
     # 名额调整 and 计划取消, and their approval

@@ -30,7 +30,9 @@ def day(value: date | datetime | None, empty: str = "—") -> str:
 
 def yuan(fen: int | None) -> str:
     """83000 fen → ¥830.00."""
-    return "—" if fen is None else f"¥{fen // 100:,}.{fen % 100:02d}"
+    if fen is None:
+        return "—"
+    return f"{'-' if fen < 0 else ''}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
 
 
 def points(tenths: int | None) -> str:

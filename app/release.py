@@ -11,6 +11,7 @@ from app import create_app
 from app.demo import ACCOUNTS, PASSWORD, load_demo
 from app.dictionaries import load_dictionaries
 from app.extensions import db
+from app.operations import merchants
 from app.permissions import add_roles, sync_roles
 from config import Settings
 
@@ -49,5 +50,7 @@ def release(settings: Settings) -> None:
         appbuilder.add_permissions(update_perms=True)
         sync_roles(appbuilder)
         load_dictionaries()
+        merchants.sync_default(settings.alipay_app_id, settings.alipay_seller_id, settings.alipay_private_key,
+                               settings.alipay_public_key)
         if not settings.production:
             load_demo()

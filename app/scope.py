@@ -21,6 +21,7 @@ from models import (
     AttendanceUnlock,
     AuditEvent,
     Authority,
+    BillDifference,
     BulkRun,
     Certificate,
     Education,
@@ -32,6 +33,7 @@ from models import (
     Institution,
     Invoice,
     Job,
+    Merchant,
     Notice,
     Occupation,
     Order,
@@ -40,6 +42,7 @@ from models import (
     PhotoUpload,
     PlanChange,
     PlanEnterprise,
+    Reconciliation,
     Refund,
     Region,
     Remark,
@@ -158,7 +161,25 @@ def _waitlist_entry(actor: Actor) -> Clause:
 
 
 def _payment(actor: Actor) -> Clause:
-    return Payment.order_id.in_(select(Order.id).where(_order(actor)))
+    """Those of the orders one may see; money of no order of ours is the province's to look after."""
+    theirs = Payment.order_id.in_(select(Order.id).where(_order(actor)))
+    everywhere = actor.is_authority and actor.provincial and actor.regions_of(Payment.__tablename__) is None
+    return or_(theirs, Payment.order_id.is_(None)) if everywhere else theirs
+
+
+def _merchant(actor: Actor) -> Clause:
+    """The merchants of the institutions one may see; the common one is the province's to look after."""
+    if actor.is_authority and actor.provincial and actor.regions_of(Merchant.__tablename__) is None:
+        return true()
+    return Merchant.institution_id.in_(select(Institution.id).where(_institution(actor)))
+
+
+def _reconciliation(actor: Actor) -> Clause:
+    return Reconciliation.merchant_id.in_(select(Merchant.id).where(_merchant(actor)))
+
+
+def _bill_difference(actor: Actor) -> Clause:
+    return BillDifference.reconciliation_id.in_(select(Reconciliation.id).where(_reconciliation(actor)))
 
 
 def _refund(actor: Actor) -> Clause:
@@ -291,7 +312,8 @@ def _nobody(_actor: Actor) -> Clause:
 RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     Enterprise: _enterprise, Institution: _institution, Teacher: _teacher, TrainingPlan: _training_plan,
     ImportBatch: _import_batch, PhotoUpload: _photo_upload, Enrolment: _enrolment, Order: _order,
-    WaitlistEntry: _waitlist_entry, Payment: _payment, Refund: _refund, Invoice: _invoice,
+    WaitlistEntry: _waitlist_entry, Payment: _payment, Refund: _refund, Merchant: _merchant,
+    Reconciliation: _reconciliation, BillDifference: _bill_difference, Invoice: _invoice,
     AttendanceUnlock: _attendance_unlock, ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report,
     ScoreCorrection: _score_correction, Certificate: _certificate,
     PlanChange: _plan_change, Withdrawal: _withdrawal,

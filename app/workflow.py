@@ -252,6 +252,7 @@ WAITLIST_MOVES: Moves = {"waiting": ("offered", "declined", "closed"), "offered"
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),
                         "refunding": ("refunded", "unmatched")}
 REFUND_MOVES: Moves = {"proposed": ("due", "declined"), "due": ("done", "failed"), "failed": ("due", "declined")}
+RECONCILIATION_MOVES: Moves = {"waiting": ("done", "failed"), "done": ("waiting",), "failed": ("waiting",)}
 # An upload by hand issues what waits or has failed, and takes the place of a receipt; nothing is asked of a platform then.
 INVOICE_MOVES: Moves = {"waiting": ("requested", "failed", "issued", "cancelled"), "requested": ("issued", "failed"),
                         "failed": ("waiting", "issued", "cancelled"), "issued": ("issued",)}

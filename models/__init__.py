@@ -14,12 +14,14 @@ from models.filings import Filing, Room, TeacherOccupation, TeacherPaper
 from models.form_drafts import FormDraft
 from models.invoices import GatewayToken, Invoice, InvoiceProfile, InvoiceSeller
 from models.jobs import Job, Timer
+from models.merchants import Merchant
 from models.notices import Notice, NoticeRead, NoticeReader, NoticeText
 from models.orders import Order, Payment
 from models.parties import Authority, Enterprise, Institution, Teacher
 from models.photos import PhotoPart, PhotoReading, PhotoUpload
 from models.plans import PlanDay, PlanEnterprise, PlanOccupation, TrainingPlan
 from models.readings import LicenceReading
+from models.reconciliations import BillDifference, BillEntry, Reconciliation
 from models.refunds import Refund, RefundEnrolment
 from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
 from models.rosters import Enrolment, ImportBatch
@@ -29,15 +31,16 @@ from models.signing import SigningKey
 from models.waitlist import WaitlistEntry
 
 __all__ = [
-    "Account", "AttendanceMark", "AttendanceUnlock", "AuditEvent", "AuditSeal", "Authority", "BulkRun", "CalendarFeed",
-    "Certificate", "CertificateArchive", "CertificateChange", "CertificateCounter", "CertificateEvent", "CheckEvent",
-    "Education", "Enrolment", "Enterprise", "ExamPlan", "ExamRoom", "Filing", "FormDraft", "FormerPhoto",
-    "GatewayToken", "ImportBatch", "Institution", "Invoice", "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading",
-    "Notice", "NoticeRead", "NoticeReader", "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter",
-    "Payment", "PersonCheck", "PhoneCode", "PhotoPart", "PhotoReading", "PhotoUpload", "PlanChange", "PlanDay",
-    "PlanEnterprise", "PlanOccupation", "PushBatch", "RecoveryCode", "Refund", "RefundEnrolment", "Region",
-    "RegistrationDraft", "Remark", "ReviewEvent", "RoleRegion", "Room", "ScoreChange", "ScoreCorrection",
-    "ScoreCorrectionLine", "ScoreIntake", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey",
-    "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation",
-    "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
+    "Account", "AttendanceMark", "AttendanceUnlock", "AuditEvent", "AuditSeal", "Authority", "BillDifference",
+    "BillEntry", "BulkRun", "CalendarFeed", "Certificate", "CertificateArchive", "CertificateChange",
+    "CertificateCounter", "CertificateEvent", "CheckEvent", "Education", "Enrolment", "Enterprise", "ExamPlan",
+    "ExamRoom", "Filing", "FormDraft", "FormerPhoto", "GatewayToken", "ImportBatch", "Institution", "Invoice",
+    "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading", "Merchant", "Notice", "NoticeRead", "NoticeReader",
+    "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PersonCheck", "PhoneCode",
+    "PhotoPart", "PhotoReading", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation",
+    "PushBatch", "Reconciliation", "RecoveryCode", "Refund", "RefundEnrolment", "Region", "RegistrationDraft", "Remark",
+    "ReviewEvent", "RoleRegion", "Room", "ScoreChange", "ScoreCorrection", "ScoreCorrectionLine", "ScoreIntake",
+    "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey", "Sitting", "SkillLevel", "SpentCaptcha",
+    "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title",
+    "TrainingPlan", "WaitlistEntry", "Withdrawal",
 ]

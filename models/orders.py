@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from flask_appbuilder import Model
@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app import clock
+from models.merchants import Merchant
 from models.parties import Enterprise, Institution
 from models.plans import TrainingPlan
 from models.rosters import Enrolment, ImportBatch
@@ -40,6 +41,8 @@ class Order(Model):
     plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id"))
     enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
     institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
+    # C18: who is paid, as chosen when the order was made; nobody for a free one.
+    merchant_id: Mapped[int | None] = mapped_column(ForeignKey("merchant.id"))
     people: Mapped[int]
     unit_fee_fen: Mapped[int]
     amount_fen: Mapped[int]
@@ -62,6 +65,8 @@ class Order(Model):
                                                        order_by="Enrolment.id", viewonly=True)
     # The invoice and, after refunds, its red letters, in the order in which they came to be.
     invoices: Mapped[list[Invoice]] = relationship(back_populates="order", order_by="Invoice.id")
+
+    merchant: Mapped[Merchant | None] = relationship()
 
     @property
     def invoice(self) -> Invoice | None:
@@ -93,6 +98,8 @@ class Payment(Model):
     __tablename__ = "payment"
     __table_args__ = (
         CheckConstraint("state IN ('received','applied','reseated','refunding','refunded','unmatched')", name="payment_state"),
+        Index("payment_day", "merchant_id", "paid_on"),
+        Index("payment_paid_on", "paid_on"),
         CheckConstraint("refund_fen BETWEEN 0 AND amount_fen", name="payment_refunds"),
         CheckConstraint("state NOT IN ('refunding','refunded') OR refund_fen = amount_fen", name="payment_refund_evidence"),
     )
@@ -101,12 +108,16 @@ class Payment(Model):
     order_id: Mapped[int | None] = mapped_column(ForeignKey("order_.id"), index=True)
     order_number: Mapped[str] = mapped_column(String(64))
     amount_fen: Mapped[int]
+    merchant_id: Mapped[int | None] = mapped_column(ForeignKey("merchant.id"))
     paid_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The Shanghai day of `paid_at`: what days are summed and compared with the platform's bill by.
+    paid_on: Mapped[date] = mapped_column(default=lambda context: clock.shanghai_day(context.get_current_parameters()["paid_at"]))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state: Mapped[State] = mapped_column(String(20), default="received")
     reason: Mapped[str] = mapped_column(String(200), default="")
     refund_fen: Mapped[int] = mapped_column(default=0)
     order: Mapped[Order | None] = relationship()
+    merchant: Mapped[Merchant | None] = relationship()
     refunds: Mapped[list[Refund]] = relationship(back_populates="payment", order_by="Refund.id")
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from flask_appbuilder import Model
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String
@@ -32,6 +32,7 @@ class Refund(Model):
                         name="refund_two_people"),
         Index("refund_state_created", "state", "created_at"),
         Index("refund_done_at", "done_at"),
+        Index("refund_done_on", "done_on"),
     )
     id: Mapped[Id]
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"), index=True)
@@ -49,6 +50,7 @@ class Refund(Model):
     remark: Mapped[str] = mapped_column(String(200), default="")
     error: Mapped[str] = mapped_column(String(300), default="")
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done_on: Mapped[date | None]
     payment: Mapped[Payment] = relationship(back_populates="refunds")
     enrolments: Mapped[list[Enrolment]] = relationship(secondary="refund_enrolment", order_by="Enrolment.id")
 

@@ -1,9 +1,11 @@
-"""Stand-in of Alipay's gateway: page pay, query, close, refund, refund query, signed notifications (open platform, RSA2)."""
+"""Stand-in of Alipay's gateway: page pay, query, close, refund, refund query, bills, signed notifications (open platform,
+RSA2), for several merchants."""
 
 from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +15,10 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from standins import bills
 from standins.faults import Faults
+from standins.merchants import House, Merchants
 from standins.notifications import Notifier
-from standins.rsa import Signer
 from standins.state import State, from_shanghai, shanghai_text
 from standins.trades import PAID, WAITING, PageOrder, Refused, Trades, fen, refunded, yuan
 
@@ -27,21 +30,22 @@ class Gateway:
 
     def __init__(self, state: State, values: Mapping[str, str], keys: Mapping[str, Path]) -> None:
         self.state = state
-        self.app_id, self.seller_id = values["alipay_app_id"], values["alipay_seller_id"]
-        self.signer = Signer(keys)
+        self.merchants = Merchants(state, values, keys)
         self.trades = Trades(state)
-        self.notifier = Notifier(state, self.signer, self.app_id, self.seller_id)
+        self.notifier = Notifier(state, self.merchants)
         self.faults = Faults("alipay", state)
-        self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        self.methods: dict[str, Callable[[dict[str, Any], House], dict[str, Any]]] = {
             "alipay.trade.query": self.query, "alipay.trade.close": self.close, "alipay.trade.refund": self.refund,
             "alipay.trade.fastpay.refund.query": self.refund_query,
+            "alipay.data.dataservice.bill.downloadurl.query": self.bill_address,
         }
 
     def why_refused(self, fields: Mapping[str, str]) -> tuple[str, str] | None:
         """Sub-code and text of a request that is not to be served at all."""
-        if fields.get("app_id") != self.app_id:
+        house = self.merchants.find(fields.get("app_id", ""))
+        if house is None:
             return "isv.invalid-app-id", "无效的AppID参数"
-        if fields.get("sign_type") != "RSA2" or not self.signer.is_merchants(fields):
+        if fields.get("sign_type") != "RSA2" or not house.signer.is_merchants(fields):
             return "isv.invalid-signature", "无效签名"
         if not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", fields.get("timestamp", "")):
             return "isv.invalid-timestamp", "非法的时间戳参数"
@@ -49,10 +53,10 @@ class Gateway:
 
     def answer(self, fields: Mapping[str, str]) -> Response:
         """The signed JSON answer of a server-side method."""
-        method = fields.get("method", "")
-        return self.faults.around(lambda fault: self._reply(method, self._content(method, fields, fault), fault))
+        method, house = fields.get("method", ""), self.merchants.find(fields.get("app_id", "")) or self.merchants.agreed
+        return self.faults.around(lambda fault: self._reply(method, self._content(method, fields, fault, house), fault, house))
 
-    def _content(self, method: str, fields: Mapping[str, str], fault: str) -> dict[str, Any]:
+    def _content(self, method: str, fields: Mapping[str, str], fault: str, house: House) -> dict[str, Any]:
         refusal = self.why_refused(fields)
         if refusal is not None:
             return {"code": "40002", "msg": "Invalid Arguments", "sub_code": refusal[0], "sub_msg": refusal[1]}
@@ -62,22 +66,22 @@ class Gateway:
         if method not in self.methods:
             return {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-method", "sub_msg": "不存在的方法名"}
         try:
-            return {"code": "10000", "msg": "Success", **self.methods[method](json.loads(fields["biz_content"]))}
+            return {"code": "10000", "msg": "Success", **self.methods[method](json.loads(fields["biz_content"]), house)}
         except Refused as error:
             return {"code": "40004", "msg": "Business Failed", "sub_code": error.code, "sub_msg": error.text}
         except (ValueError, KeyError):
             return {"code": "40002", "msg": "Invalid Arguments", "sub_code": "isv.invalid-parameter", "sub_msg": "参数无效"}
 
-    def _reply(self, method: str, content: dict[str, Any], fault: str) -> Response:
+    def _reply(self, method: str, content: dict[str, Any], fault: str, house: House) -> Response:
         # What is signed is the text of the object exactly as it stands in the body.
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        sign = self.signer.sign(text + " " if fault == "bad_signature" else text)
+        sign = house.signer.sign(text + " " if fault == "bad_signature" else text)
         tail = "" if fault == "unsigned" else f',"sign":"{sign}"'
         name = method.replace(".", "_") + "_response"
         return Response(f'{{"{name}":{text}{tail}}}', mimetype="application/json")
 
-    def query(self, content: dict[str, Any]) -> dict[str, Any]:
-        trade = self.trades.find(content["out_trade_no"])
+    def query(self, content: dict[str, Any], house: House) -> dict[str, Any]:
+        trade = self.trades.find(content["out_trade_no"], house.app_id)
         answer = self._brief(trade) | {
             "trade_status": trade["status"], "total_amount": yuan(trade["amount_fen"]), "subject": trade["subject"],
             "buyer_logon_id": "yan***@example.com", "point_amount": "0.00",
@@ -86,12 +90,13 @@ class Gateway:
             answer |= {"send_pay_date": trade["gmt_payment"], "buyer_pay_amount": yuan(trade["amount_fen"])}
         return answer
 
-    def close(self, content: dict[str, Any]) -> dict[str, Any]:
+    def close(self, content: dict[str, Any], house: House) -> dict[str, Any]:
+        self.trades.find(content["out_trade_no"], house.app_id)
         return self._brief(self.trades.close(content["out_trade_no"]))
 
-    def refund(self, content: dict[str, Any]) -> dict[str, Any]:
+    def refund(self, content: dict[str, Any], house: House) -> dict[str, Any]:
         amount, request_no = fen(content["refund_amount"]), content.get("out_request_no", "")
-        if content.get("trade_no") and content["trade_no"] != self.trades.find(content["out_trade_no"])["trade_no"]:
+        if content.get("trade_no", trade_no := self.trades.find(content["out_trade_no"], house.app_id)["trade_no"]) != trade_no:
             raise Refused("ACQ.TRADE_NOT_EXIST")
         trade, moved = self.trades.refund(content["out_trade_no"], amount, request_no)
         return self._brief(trade) | {
@@ -99,8 +104,8 @@ class Gateway:
             "gmt_refund_pay": shanghai_text(self.state.now()),
         }
 
-    def refund_query(self, content: dict[str, Any]) -> dict[str, Any]:
-        trade = self.trades.find(content["out_trade_no"])
+    def refund_query(self, content: dict[str, Any], house: House) -> dict[str, Any]:
+        trade = self.trades.find(content["out_trade_no"], house.app_id)
         amount = trade["refunds"].get(content["out_request_no"])
         if amount is None:
             return {}  # Alipay answers success without a refund status when it knows of no such refund
@@ -108,6 +113,29 @@ class Gateway:
             "out_request_no": content["out_request_no"], "refund_amount": yuan(amount), "refund_status": "REFUND_SUCCESS",
             "total_amount": yuan(trade["amount_fen"]),
         }
+
+    def bill_address(self, content: dict[str, Any], house: House) -> dict[str, Any]:
+        """Where the bill of a day that is over can be fetched: the address is a secret and lives for thirty seconds."""
+        day = str(content["bill_date"])
+        if content["bill_type"] not in ("trade", "signcustomer") or not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+            raise Refused("ACQ.INVALID_PARAMETER")
+        if day >= shanghai_text(self.state.now())[:10] or not self._moved(house, day):
+            raise Refused("isp.bill_not_exist")
+        token = secrets.token_urlsafe(24)
+        self.state.put("bill", token, {"app_id": house.app_id, "day": day, "until": self.state.now().timestamp() + 30})
+        return {"bill_download_url": f"{request.host_url}alipay/bill/{token}.zip"}
+
+    def _moved(self, house: House, day: str) -> list[dict[str, Any]]:
+        return bills.movements(self.state.all("trade"), house.app_id, day, self.state.settings("alipay").get("bill") or {})
+
+    def bill(self, token: str) -> bytes | None:
+        """The file behind such an address; None once its time is over."""
+        kept = self.state.get("bill", token)
+        house = self.merchants.find(kept["app_id"]) if kept and kept["until"] > self.state.now().timestamp() else None
+        if kept is None or house is None:
+            return None
+        data = bills.bill(house.seller_id, kept["day"], shanghai_text(self.state.now()), self._moved(house, kept["day"]))
+        return data[: len(data) // 2] if self.state.settings("alipay").get("bill", {}).get("cut") else data
 
     @staticmethod
     def _brief(trade: dict[str, Any]) -> dict[str, Any]:
@@ -126,20 +154,21 @@ class Gateway:
         except (ValueError, KeyError, TypeError) as error:
             raise Refused("ACQ.INVALID_PARAMETER") from error
         return PageOrder(
-            order_no, fen(content["total_amount"]), subject, expire, fields.get("return_url", ""),
+            fields["app_id"], order_no, fen(content["total_amount"]), subject, expire, fields.get("return_url", ""),
             fields.get("notify_url", ""),
         )
 
     def return_address(self, trade: dict[str, Any]) -> str:
         """Where the buyer is sent after paying, with signed parameters (which prove nothing: the notification does)."""
+        house = self.merchants.of(trade)
         fields = {
             "charset": "utf-8", "out_trade_no": trade["order_no"], "method": "alipay.trade.page.pay.return",
-            "total_amount": yuan(trade["amount_fen"]), "trade_no": trade["trade_no"], "auth_app_id": self.app_id,
-            "version": "1.0", "app_id": self.app_id, "sign_type": "RSA2", "seller_id": self.seller_id,
+            "total_amount": yuan(trade["amount_fen"]), "trade_no": trade["trade_no"], "auth_app_id": house.app_id,
+            "version": "1.0", "app_id": house.app_id, "sign_type": "RSA2", "seller_id": house.seller_id,
             "timestamp": shanghai_text(self.state.now()),
         }
         joint = "&" if "?" in trade["return_url"] else "?"
-        return f"{trade['return_url']}{joint}{urlencode(self.signer.signed(fields, with_type=False))}"
+        return f"{trade['return_url']}{joint}{urlencode(house.signer.signed(fields, with_type=False))}"
 
 
 def make_blueprint(state: State, values: Mapping[str, str], keys: Mapping[str, Path]) -> Blueprint:
@@ -165,6 +194,11 @@ def make_blueprint(state: State, values: Mapping[str, str], keys: Mapping[str, P
         if not trade["return_url"]:
             return _page("alipay_pay.html", 200, trade=trade, amount=yuan(trade["amount_fen"]), left=0, back="")
         return redirect(gateway.return_address(trade), 303)
+
+    @pages.get("/bill/<token>.zip")
+    def bill(token: str) -> BaseResponse:
+        data = gateway.bill(token)
+        return Response("gone", 403) if data is None else Response(data, mimetype="application/zip")
 
     @pages.get("/")
     def trades() -> BaseResponse:
@@ -219,6 +253,12 @@ def _add_control(pages: Blueprint, gateway: Gateway) -> None:
         if wish.get("notify", True):
             notifier.queue(trade)
         return jsonify(trade)
+
+    @pages.post("/_control/merchants")
+    def control_merchants() -> Response:
+        """Let a merchant in: app_id, seller_id. Answers with the keys that the portal needs for it."""
+        wish = request.get_json()
+        return jsonify(gateway.merchants.open(str(wish["app_id"]), str(wish["seller_id"])))
 
     @pages.post("/_control/finish")
     def control_finish() -> Response:

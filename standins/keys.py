@@ -27,7 +27,7 @@ def _draw(directory: Path, home: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".keys-", dir=directory))
     for side in ("app", "alipay"):
-        private, public = _pair()
+        private, public = draw_pair()
         for name, text in ((f"{side}_private", private), (f"{side}_public", public)):
             path = fresh / f"{name}.pem"
             path.write_bytes(text)
@@ -69,7 +69,8 @@ def _settle(fresh: Path, home: Path) -> None:
             raise
 
 
-def _pair() -> tuple[bytes, bytes]:
+def draw_pair() -> tuple[bytes, bytes]:
+    """A private and a public key, as PEM."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from standins.rsa import Signer
+from standins.merchants import Merchants
 from standins.state import State, shanghai_text
 from standins.trades import yuan
 
@@ -21,11 +21,9 @@ TIMEOUT_S = 15.0
 class Notifier:
     """Sends what is due. Pending notifications are in the state and go on after a restart."""
 
-    def __init__(self, state: State, signer: Signer, app_id: str, seller_id: str) -> None:
+    def __init__(self, state: State, merchants: Merchants) -> None:
         self._state = state
-        self._signer = signer
-        self._app_id = app_id
-        self._seller_id = seller_id
+        self._merchants = merchants
         self._woken = threading.Event()
         self._busy: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="alipay-notifier", daemon=True)
@@ -33,20 +31,20 @@ class Notifier:
 
     def form(self, trade: dict[str, Any], fields: dict[str, str], tamper: dict[str, str]) -> dict[str, str]:
         """A signed notification of the trade; `fields` are put in before signing, `tamper` after it."""
-        amount = yuan(trade["amount_fen"])
+        amount, house = yuan(trade["amount_fen"]), self._merchants.of(trade)
         plain = {
             "gmt_create": trade["gmt_create"], "charset": "utf-8", "gmt_payment": trade["gmt_payment"],
             "notify_time": shanghai_text(self._state.now()), "subject": trade["subject"], "buyer_id": "2088000000000002",
             "invoice_amount": amount, "version": "1.0", "notify_id": secrets.token_hex(17),
             "fund_bill_list": json.dumps([{"amount": amount, "fundChannel": "ALIPAYACCOUNT"}], separators=(",", ":")),
             "notify_type": "trade_status_sync", "out_trade_no": trade["order_no"], "total_amount": amount,
-            "trade_status": trade["status"], "trade_no": trade["trade_no"], "auth_app_id": self._app_id,
-            "receipt_amount": amount, "point_amount": "0.00", "app_id": self._app_id, "buyer_pay_amount": amount,
-            "sign_type": "RSA2", "seller_id": self._seller_id,
+            "trade_status": trade["status"], "trade_no": trade["trade_no"], "auth_app_id": house.app_id,
+            "receipt_amount": amount, "point_amount": "0.00", "app_id": house.app_id, "buyer_pay_amount": amount,
+            "sign_type": "RSA2", "seller_id": house.seller_id,
         }
         if not trade["gmt_payment"]:
             del plain["gmt_payment"]
-        return {**self._signer.signed({**plain, **fields}, with_type=False), **tamper}
+        return {**house.signer.signed({**plain, **fields}, with_type=False), **tamper}
 
     def queue(self, trade: dict[str, Any]) -> str:
         """Notify of the trade as the control settings say; returns the id of the pending notification, or ""."""

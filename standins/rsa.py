@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 
 class Signer:
-    """Signs as the gateway and verifies the merchant, with the keys of `ensure_keys`."""
+    """Signs as the gateway and verifies the merchant, with their keys as PEM."""
 
-    def __init__(self, keys: Mapping[str, Path]) -> None:
-        own = serialization.load_pem_private_key(keys["alipay_private"].read_bytes(), None)
-        theirs = serialization.load_pem_public_key(keys["app_public"].read_bytes())
+    def __init__(self, own_private: bytes, merchants_public: bytes) -> None:
+        own = serialization.load_pem_private_key(own_private, None)
+        theirs = serialization.load_pem_public_key(merchants_public)
         assert isinstance(own, rsa.RSAPrivateKey)
         assert isinstance(theirs, rsa.RSAPublicKey)
         self._own, self._theirs = own, theirs

@@ -14,7 +14,7 @@ from standins.state import State, shanghai_text
 
 # What `reset` forgets, by stand-in.
 KINDS = {
-    "alipay": ("trade", "notification"),
+    "alipay": ("trade", "notification", "merchant", "bill"),
     "sms": ("message", "nonce"),
     "invoice": ("invoice", "red_form", "invoice_token"),
     "exam": ("session",),
@@ -49,10 +49,14 @@ def make_app(state_dir: Path, values: Mapping[str, str]) -> Flask:
 def _add_control(app: Flask, state: State) -> None:
     @app.route("/_control/clock", methods=["GET", "POST"])
     def clock() -> Response:
-        """Move the stand-ins' clock: {"now": ISO, aware} sets it, {"offset_s": n} shifts it against the real one."""
+        """Move the stand-ins' clock: {"now": ISO, aware} sets it, {"offset_s": n} shifts it against the real one;
+        with "stopped" it stands still at `now`."""
         if request.method == "POST":
             wish = request.get_json()
             offset = float(wish.get("offset_s", 0))
+            if wish.get("stopped"):
+                state.put("settings", "clock", {"stopped_at": wish["now"]})
+                return jsonify(now=state.now().isoformat())
             if "now" in wish:
                 offset = (datetime.fromisoformat(wish["now"]) - datetime.now(UTC)).total_seconds()
             state.put("settings", "clock", {"offset_s": offset})

@@ -68,8 +68,11 @@ class State:
         return self.get("settings", system) or {}
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC, moved by the control setting `clock`."""
-        return datetime.now(UTC) + timedelta(seconds=float(self.settings("clock").get("offset_s", 0)))
+        """The present moment, aware, in UTC, moved or stopped by the control setting `clock`."""
+        setting = self.settings("clock")
+        if setting.get("stopped_at"):
+            return datetime.fromisoformat(setting["stopped_at"])
+        return datetime.now(UTC) + timedelta(seconds=float(setting.get("offset_s", 0)))
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the server closes."""

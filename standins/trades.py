@@ -20,6 +20,7 @@ TEXTS = {
     "ACQ.DISCORDANT_REPEAT_REQUEST": "同一退款请求号更改退款金额",
     "ACQ.TRADE_HAS_CLOSE": "交易已经关闭",
     "ACQ.TRADE_HAS_SUCCESS": "交易已被支付",
+    "isp.bill_not_exist": "账单不存在",
 }
 
 
@@ -36,6 +37,7 @@ class Refused(Exception):
 class PageOrder:
     """What a signed page-pay request asks for."""
 
+    app_id: str
     order_no: str
     amount_fen: int
     subject: str
@@ -62,11 +64,11 @@ class Trades:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def find(self, order_no: str) -> dict[str, Any]:
-        """The trade, timed out if its time is over. Raises `Refused` if there is none."""
+    def find(self, order_no: str, app_id: str = "") -> dict[str, Any]:
+        """The trade, timed out if its time is over. Raises `Refused` if there is none, or none of that merchant."""
         with self._state.lock:
             trade = self._state.get("trade", order_no)
-            if trade is None:
+            if trade is None or (app_id and trade.get("app_id", app_id) != app_id):
                 raise Refused("ACQ.TRADE_NOT_EXIST")
             if trade["status"] == WAITING and self.expired(trade):
                 trade |= {"status": CLOSED, "closed_why": "timeout"}
@@ -86,11 +88,11 @@ class Trades:
         """What opening the pay page does: the trade begins, or goes on if it is the same one."""
         with self._state.lock:
             try:
-                trade = self.find(order.order_no)
+                trade = self.find(order.order_no, order.app_id)
             except Refused:
                 now = self._state.now()
                 trade = {
-                    "order_no": order.order_no, "amount_fen": order.amount_fen, "subject": order.subject,
+                    "app_id": order.app_id, "order_no": order.order_no, "amount_fen": order.amount_fen, "subject": order.subject,
                     "time_expire": order.time_expire, "return_url": order.return_url, "notify_url": order.notify_url,
                     "trade_no": now.strftime("%Y%m%d") + "220014" + f"{secrets.randbelow(10**14):014d}",
                     "token": secrets.token_urlsafe(24), "status": WAITING, "gmt_create": shanghai_text(now),
@@ -149,6 +151,7 @@ class Trades:
             if amount_fen > trade["amount_fen"] - refunded(trade):
                 raise Refused("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL")
             trade["refunds"][request_no] = amount_fen
+            trade.setdefault("refund_times", {})[request_no] = shanghai_text(self._state.now())
             if refunded(trade) == trade["amount_fen"]:
                 trade |= {"status": CLOSED, "closed_why": "refunded"}
             self._state.put("trade", order_no, trade)

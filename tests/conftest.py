@@ -124,7 +124,7 @@ class Clock:
 
     def set(self, moment: datetime) -> None:
         self.moment = moment
-        self._standins.set_time(moment)
+        self._standins.set_time(moment, stopped=True)
 
     def advance(self, **delta: float) -> None:
         """`advance(minutes=59, seconds=30)`."""

@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from app.extensions import db
+from app.gateways.payment import AlipayGateway
+from app.operations import merchants
 from models import AuditEvent, Enrolment, Invoice, Job, Order, Payment, TrainingPlan
 from tests.factory import Factory
 from tests.standin_server import RunningStandins
@@ -137,6 +139,13 @@ class Shop:
         assert [state for state, _reason in look.payments] == [payment]
         assert look.invoice == "waiting"
         assert self.seats(plan_id) == people
+
+    @staticmethod
+    def gateway() -> AlipayGateway:
+        """The client of the merchant that is paid."""
+        merchant = merchants.default()
+        assert merchant is not None
+        return merchants.client(merchant)
 
     def trade(self, number: str) -> dict[str, Any]:
         found: dict[str, Any] = next(each for each in self.standins.control("alipay", "trades") if each["order_no"] == number)

@@ -74,9 +74,9 @@ class RunningStandins:
         answer.raise_for_status()
         return answer.json()
 
-    def set_time(self, moment: datetime) -> None:
-        """Let the stand-ins' clock start from this moment (aware); do so whenever a test moves the portal's."""
-        self.http.post(f"{self.url}/_control/clock", json={"now": moment.isoformat()}, timeout=30).raise_for_status()
+    def set_time(self, moment: datetime, *, stopped: bool = False) -> None:
+        """Let the stand-ins' clock start from this moment (aware), or stand still at it; do so whenever a test moves the portal's."""
+        self.http.post(f"{self.url}/_control/clock", json={"now": moment.isoformat(), "stopped": stopped}, timeout=30).raise_for_status()
 
     def reset(self) -> None:
         """Forget everything."""

@@ -75,7 +75,8 @@ def test_the_gateways_made_from_settings_meet_the_standins(tmp_path: Path) -> No
         gateways = build(SimpleNamespace(**outside.settings(), storage_url=f"file://{tmp_path}/files", ocr="off",
                                          invoice_provider="nuonuo"),
                          lambda values: b"", MemoryTokens())
-        assert gateways.payment.query("none") is None
+        keys = [outside.settings()[f"alipay_{name}"] for name in ("app_id", "seller_id", "private_key", "public_key")]
+        assert gateways.payment.of(*keys).query("none") is None
         gateways.sms.send("13800138000", VALUES["sms_template_code"], {"code": "123456"})
         gateways.storage.put("a", b"x")
         assert gateways.storage.get("a") == b"x"

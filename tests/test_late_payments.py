@@ -10,7 +10,7 @@ import pytest
 
 from app import clock as time
 from app.actors import SYSTEM
-from app.extensions import db, gateways, transaction
+from app.extensions import db, transaction
 from app.gateways.payment import Trade
 from app.operations import orders, payments
 from models import Enrolment, Job, Order, Payment, TrainingPlan
@@ -191,7 +191,7 @@ def test_a_payment_that_was_refunded_at_the_gateway_is_not_applied(shop: Shop) -
     shop.pay(order)
     form = shop.standins.notification(order.number)
     with shop.tables():
-        gateways().payment.refund(order.number, order.amount_fen, "by hand", "x")
+        shop.gateway().refund(order.number, order.amount_fen, "by hand", "x")
     assert shop.post(form) == "success"
     look = shop.look(order.id)
     assert (look.state, look.payments[0][0]) == ("pending", "unmatched")
@@ -338,7 +338,7 @@ def test_expiry_notification_and_the_next_order_at_the_same_moment_agree(
     rival, batch = shop.login(SECOND), shop.batch(plan, 3, enterprise=SECOND)
     clock.set(order.expires_at)
     with shop.tables():
-        url = gateways().payment.pay_url(order.number, order.amount_fen, "x", order.release_at, "", "")
+        url = shop.gateway().pay_url(order.number, order.amount_fen, "x", order.release_at, "", "")
     shop.standins.pay(url, order.number, notify=False)
     clock.set(order.release_at)
     form, buyer = shop.standins.notification(order.number), shop.app.test_client()

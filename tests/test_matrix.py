@@ -14,6 +14,7 @@ from app import permissions
 from app.extensions import db, transaction
 from models import (
     AttendanceUnlock,
+    BillDifference,
     Certificate,
     Enrolment,
     Enterprise,
@@ -22,9 +23,12 @@ from models import (
     Institution,
     Invoice,
     Job,
+    Merchant,
     Notice,
     Order,
     Payment,
+    Reconciliation,
+    Refund,
     ScoreReport,
     Sitting,
     StoredFile,
@@ -124,7 +128,8 @@ KEYS: dict[str, Any] = {
     "plan_id": TrainingPlan, "batch_id": ImportBatch, "order_id": Order, "exam_id": ExamPlan, "exam_plan_id": ExamPlan,
     "report_id": ScoreReport, "certificate_id": Certificate, "enrolment_id": Enrolment, "file_id": StoredFile, "job_id": Job,
     "teacher_id": Teacher, "sitting_id": Sitting, "invoice_id": Invoice, "payment_id": Payment, "notice_id": Notice,
-    "entry_id": WaitlistEntry,
+    "entry_id": WaitlistEntry, "refund_id": Refund, "reconciliation_id": Reconciliation, "difference_id": BillDifference,
+    "merchant_id": Merchant,
     "unlock_id": AttendanceUnlock,
 }
 SUBJECT_OF = {"EnterpriseReviewView": Enterprise, "PlanReviewView": TrainingPlan, "InstitutionView": Institution,

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from app import clock as time
-from app.extensions import gateways
 from models import Payment
 from tests.shop import FIRST, SECOND, Shop
 
@@ -167,7 +166,7 @@ def test_a_notification_waits_for_its_repetition_while_the_gateway_cannot_be_ask
 def test_a_payment_of_another_amount_is_kept_for_a_person_to_judge(shop: Shop) -> None:
     order = shop.order(shop.plan())
     with shop.tables():
-        url = gateways().payment.pay_url(order.number, 1, "x", order.expires_at, "", "http://portal.test/pay/alipay/notify")
+        url = shop.gateway().pay_url(order.number, 1, "x", order.expires_at, "", "http://portal.test/pay/alipay/notify")
     shop.standins.pay(url, order.number, notify=False)
     assert shop.notify(order.number) == "success"
     look = shop.look(order.id)
@@ -179,7 +178,7 @@ def test_a_payment_of_another_amount_is_kept_for_a_person_to_judge(shop: Shop) -
 
 def test_a_payment_without_an_order_is_kept_for_a_person_to_judge(shop: Shop) -> None:
     with shop.tables():
-        url = gateways().payment.pay_url("elsewhere1", 100, "x", time.now() + timedelta(hours=1), "", "http://portal.test/n")
+        url = shop.gateway().pay_url("elsewhere1", 100, "x", time.now() + timedelta(hours=1), "", "http://portal.test/n")
     shop.standins.pay(url, "elsewhere1", notify=False)
     assert shop.notify("elsewhere1") == "success"
     assert shop.count(Payment, state="unmatched", order_number="elsewhere1", amount_fen=100) == 1

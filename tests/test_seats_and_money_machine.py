@@ -19,8 +19,8 @@ from sqlalchemy import select
 
 from app import clock as time
 from app.errors import PortalError
-from app.extensions import db, gateways, transaction
-from app.operations import carry_over, orders, payments, plan_changes, seats, withdrawals
+from app.extensions import db, transaction
+from app.operations import carry_over, merchants, orders, payments, plan_changes, seats, withdrawals
 from models import Enrolment, ImportBatch, Order, Parameter, Payment, Refund, TrainingPlan, Withdrawal
 from models.rosters import LIVE
 from tests.factory import Factory
@@ -130,7 +130,7 @@ class SeatsAndMoney(RuleBasedStateMachine):
     def pay(self, number: int, heard: bool) -> None:
         """The buyer of one of the open orders pays; it may be that nobody here hears of it."""
         for order in [each for each in map(self.order, range(len(self.orders))) if each.payable][number % 2:][:1]:
-            url = gateways().payment.pay_url(order.number, order.amount_fen, "x", order.expires_at, "", "")
+            url = merchants.of_order(order.number).pay_url(order.number, order.amount_fen, "x", order.expires_at, "", "")
             self.world.standins.pay(url, order.number, notify=False)
             if heard:
                 self.act(lambda number=order.number: payments.ask(number))

@@ -15,6 +15,7 @@ TIMETABLE: dict[str, timedelta] = {
     "forget_form_drafts": timedelta(hours=24),
     "forget_captchas": timedelta(hours=1),
     "tidy_photos": timedelta(hours=6),
+    "plan_reconciliations": timedelta(hours=1),
     "reconcile_seats": timedelta(hours=24),
     "forget_sign_ins": timedelta(hours=24),
     "seal_audit": timedelta(seconds=5),

@@ -11,7 +11,7 @@ from app.gateways.invoice import InvoiceGateway, NuonuoInvoiceGateway
 from app.gateways.ministry import MinistryGateway
 from app.gateways.nuonuo import TokenStore
 from app.gateways.ocr import LicenceReader
-from app.gateways.payment import AlipayGateway
+from app.gateways.payment import Alipay
 from app.gateways.receipts import Draw, LocalReceiptGateway
 from app.gateways.sms import AliyunSmsGateway
 from app.gateways.storage import Storage
@@ -24,14 +24,6 @@ class GatewaySettings(Protocol):
 
     @property
     def alipay_gateway_url(self) -> str: ...
-    @property
-    def alipay_app_id(self) -> str: ...
-    @property
-    def alipay_seller_id(self) -> str: ...
-    @property
-    def alipay_private_key(self) -> str: ...
-    @property
-    def alipay_public_key(self) -> str: ...
     @property
     def sms_endpoint(self) -> str: ...
     @property
@@ -68,7 +60,7 @@ class GatewaySettings(Protocol):
 class Gateways:
     """The clients, made once and shared by all threads of a process."""
 
-    payment: AlipayGateway
+    payment: Alipay
     sms: AliyunSmsGateway
     # What issues invoices here, and what draws receipts where nothing does (INVOICE_PROVIDER).
     invoice: InvoiceGateway
@@ -85,9 +77,7 @@ def build(settings: GatewaySettings, draw_receipt: Draw, invoice_tokens: TokenSt
     receipts = LocalReceiptGateway(draw_receipt)
     nuonuo = NuonuoInvoiceGateway(s.invoice_url, s.invoice_token_url, s.invoice_app_key, s.invoice_app_secret, tokens=invoice_tokens)
     return Gateways(
-        payment=AlipayGateway(
-            s.alipay_gateway_url, s.alipay_app_id, s.alipay_seller_id, s.alipay_private_key, s.alipay_public_key
-        ),
+        payment=Alipay(s.alipay_gateway_url),
         sms=AliyunSmsGateway(s.sms_endpoint, s.sms_access_key_id, s.sms_access_key_secret, s.sms_sign_name),
         invoice=receipts if s.invoice_provider == "local" else nuonuo,
         receipts=receipts,

@@ -17,10 +17,10 @@ from sqlalchemy.exc import IntegrityError
 from app import audit, clock, jobs, notices, parameters, scope, workflow
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.extensions import db, gateways, transaction, will_write
+from app.extensions import db, let_go, transaction, will_write
 from app.gateways.errors import AlreadyPaid, GatewayError
 from app.gateways.payment import Trade
-from app.operations import offers, payments, seats
+from app.operations import merchants, offers, payments, seats
 from app.operations.order_checks import run_check, run_seat_reconciliation
 from app.workflow import ORDER_MOVES
 from models import Enrolment, Enterprise, ImportBatch, Order, TrainingPlan, WaitlistEntry
@@ -156,7 +156,9 @@ def _written(batch: ImportBatch, plan: TrainingPlan, people: int, actor: Actor) 
     minutes, grace = parameters.numbers("order_minutes", "release_minutes")
     expires_at = at + timedelta(minutes=minutes)
     order = Order(number=_number(), batch_id=batch.id, plan_id=plan.id, enterprise_id=batch.enterprise_id,
-                  institution_id=plan.institution_id, people=people, unit_fee_fen=plan.fee_fen, amount_fen=amount,
+                  institution_id=plan.institution_id, people=people,
+                  merchant_id=merchants.for_institution(plan.institution_id).id if amount else None,
+                  unit_fee_fen=plan.fee_fen, amount_fen=amount,
                   state="pending", created_at=at, created_by_id=actor.user_id, expires_at=expires_at,
                   release_at=expires_at + timedelta(minutes=grace))
     db.session.add(order)
@@ -224,7 +226,7 @@ def pay_url(order: Order) -> str:
         raise Conflict(_("该订单已不能支付。请刷新页面查看最新状态。"))
     home = current_app.extensions["settings"].public_url.rstrip("/")
     subject = _("%(plan)s 培训费（%(n)s 人）", plan=order.plan.name, n=order.people)
-    return gateways().payment.pay_url(order.number, order.amount_fen, subject, order.expires_at,
+    return merchants.of_order(order.number).pay_url(order.number, order.amount_fen, subject, order.expires_at,
                                       f"{home}/pay/alipay/return", f"{home}/pay/alipay/notify")
 
 
@@ -272,8 +274,10 @@ def _close_trade(number: str) -> bool:
     """Make sure that a trade can no longer be paid; True when it has been, and its payment was taken."""
     trade = payments.ask(number)
     if trade is not None and trade.status == "waiting":
+        gateway = merchants.of_order(number)
+        let_go()
         try:
-            gateways().payment.close(number)
+            gateway.close(number)
         except AlreadyPaid:
             trade = payments.ask(number)
     return _is_paid(trade)

@@ -18,9 +18,9 @@ from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, notices, workflow
 from app.actors import SYSTEM
-from app.extensions import db, gateways, let_go, transaction
+from app.extensions import db, let_go, transaction
 from app.gateways.payment import Notification, Trade
-from app.operations import invoices, refunds, seats
+from app.operations import invoices, merchants, refunds, seats
 from app.workflow import ORDER_MOVES, PAYMENT_MOVES
 from models import Order, Payment, TrainingPlan
 
@@ -42,16 +42,18 @@ def hear(form: Mapping[str, str]) -> bool:
     A notification is a reason to ask, not a proof: what is written down is the gateway's own answer to a query. It may
     come twice, late or in another order. Raises `GatewayError` when the gateway cannot be asked now.
     """
-    notification = gateways().payment.read_notification(form)
-    if notification is None:
+    # Whose word it is: the merchant of that application, ended ones too; its key must fit.
+    merchant = merchants.by_app(form.get("app_id", ""))
+    notification = merchants.client(merchant).read_notification(form) if merchant else None
+    if merchant is None or notification is None:
         return False
     if notification.status not in PAID:
         return True
     payment_id = _known(notification.trade_no)
     if payment_id is None:
+        merchant_id, gateway = merchant.id, merchants.client(merchant)
         let_go()
-        trade = gateways().payment.query(notification.order_no)
-        payment_id = _confirmed(notification, trade)
+        payment_id = _confirmed(notification, gateway.query(notification.order_no), merchant_id)
     if payment_id is None:
         return False
     settle(payment_id)
@@ -62,16 +64,16 @@ def _known(trade_no: str) -> int | None:
     return db.session.scalar(select(Payment.id).where(Payment.trade_no == trade_no))
 
 
-def _confirmed(notification: Notification, trade: Trade | None) -> int | None:
+def _confirmed(notification: Notification, trade: Trade | None, merchant_id: int) -> int | None:
     """The id of the payment a notification speaks of, written down as the gateway's answer has it."""
     if trade is None or trade.trade_no != notification.trade_no:
         log.error("a notification for %s names trade %s, the gateway knows %s", notification.order_no,
                   notification.trade_no, trade and trade.trade_no)
-        return receive(notification, End("unmatched", _("通知中的交易号与支付平台查询到的不一致，已转财务核对。")))
+        return receive(notification, End("unmatched", _("通知中的交易号与支付平台查询到的不一致，已转财务核对。")), merchant_id)
     if trade.status in PAID:
-        return receive(trade)
+        return receive(trade, None, merchant_id)
     if trade.paid_at is not None:
-        return receive(trade, End("unmatched", _("该笔交易已在支付平台退款，已转财务核对。")))
+        return receive(trade, End("unmatched", _("该笔交易已在支付平台退款，已转财务核对。")), merchant_id)
     log.error("a notification says %s is paid, the gateway says %s", notification.order_no, trade.status)
     return None
 
@@ -81,8 +83,9 @@ def ask(order_number: str) -> Trade | None:
 
     Raises `GatewayError` when the gateway cannot be asked. Not inside a transaction.
     """
+    gateway = merchants.of_order(order_number)
     let_go()
-    trade = gateways().payment.query(order_number)
+    trade = gateway.query(order_number)
     if trade is not None and trade.status in PAID:
         settle(receive(trade))
     note_asked(order_number)
@@ -97,15 +100,18 @@ def note_asked(order_number: str) -> None:
     db.session.expire_all()
 
 
-def receive(fact: Trade | Notification, end: End | None = None) -> int:
-    """Write down confirmed money in a transaction of its own, and return the row's id. A repeat finds the first row."""
+def receive(fact: Trade | Notification, end: End | None = None, merchant_id: int | None = None) -> int:
+    """Write down confirmed money in a transaction of its own, and return the row's id. A repeat finds the first row.
+
+    `merchant_id` says who has it; left out, the merchant of the order was asked."""
     known = _known(fact.trade_no)
     if known is not None:
         return known
     try:
         with transaction() as session:
-            order_id = session.scalar(select(Order.id).where(Order.number == fact.order_no))
-            payment = Payment(trade_no=fact.trade_no, order_id=order_id, order_number=fact.order_no,
+            order = session.scalars(select(Order).where(Order.number == fact.order_no)).one_or_none()
+            payment = Payment(trade_no=fact.trade_no, order_id=order.id if order else None,
+                              merchant_id=merchant_id or (order.merchant_id if order else None), order_number=fact.order_no,
                               amount_fen=fact.amount_fen, paid_at=fact.paid_at or clock.now(), received_at=clock.now(),
                               state="received")
             session.add(payment)
@@ -155,6 +161,8 @@ def _end_of(payment: Payment, order: Order | None, plan: TrainingPlan | None) ->
     """Decide and do what this payment means for its order (C6)."""
     if order is None or plan is None:
         return End("unmatched", _("没有找到对应的订单，已转财务核对。"))
+    if payment.merchant_id != order.merchant_id:
+        return End("unmatched", _("收款商户与订单的不同，已转财务核对。"))
     if payment.amount_fen != order.amount_fen:
         return End("unmatched", _("付款金额与订单金额不符，已转财务核对。"))
     if order.state == "paid":

@@ -16,9 +16,9 @@ from sqlalchemy import ColumnElement, select, update
 from app import audit, clock, jobs, notices, workflow
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Invalid
-from app.extensions import db, gateways, let_go, transaction
+from app.extensions import db, let_go, transaction
 from app.gateways.errors import GatewayError
-from app.operations import invoice_reds
+from app.operations import invoice_reds, merchants
 from app.presentation import yuan
 from app.workflow import PAYMENT_MOVES, REFUND_MOVES
 from models import Enrolment, Order, Payment, Refund, RefundEnrolment
@@ -182,10 +182,10 @@ def drop(refund: Refund, remark: str, *, actor: Actor) -> bool:
         raise Invalid(_("请填写不再退款的原因。"), "remark")
     payment = db.session.get_one(Payment, refund.payment_id)
     number, trade_no, request_no, amount = payment.order_number, payment.trade_no, refund.request_no, refund.amount_fen
-    refund_id = refund.id
+    refund_id, gateway = refund.id, merchants.of_payment(payment)
     let_go()
     try:
-        moved = gateways().payment.refunded(number, amount, request_no, trade_no=trade_no)
+        moved = gateway.refunded(number, amount, request_no, trade_no=trade_no)
     except GatewayError as error:
         raise Conflict(_("支付平台暂时无法核实这笔退款是否已到账，没有改动。请稍后再试。")) from error
     with transaction():
@@ -209,9 +209,10 @@ def run_refund(refund_id: int, report: Callable[[int, int], None]) -> None:
     payment = db.session.get_one(Payment, refund.payment_id)
     number, trade_no = payment.order_number, payment.trade_no
     amount, request_no, reason = refund.amount_fen, refund.request_no, refund.reason
+    gateway = merchants.of_payment(payment)
     let_go()
     try:
-        gateways().payment.refund(number, amount, request_no, reason, trade_no=trade_no)
+        gateway.refund(number, amount, request_no, reason, trade_no=trade_no)
     except GatewayError as error:
         _note(refund_id, error)
         raise
@@ -234,10 +235,10 @@ def _note(refund_id: int, error: GatewayError) -> None:
 
 def _done(refund_id: int) -> None:
     """The gateway has confirmed a refund: whoever moves its state does what follows from it, once."""
-    session = db.session
+    session, at = db.session, clock.now()
     refund = session.get_one(Refund, refund_id)
     payment = session.get_one(Payment, refund.payment_id, with_for_update=True, populate_existing=True)
-    if not workflow.move(Refund, [refund_id], "state", REFUND_MOVES, "due", "done", done_at=clock.now(), error=""):
+    if not workflow.move(Refund, [refund_id], "state", REFUND_MOVES, "due", "done", done_at=at, done_on=clock.shanghai_day(at), error=""):
         return
     workflow.move(Payment, [payment.id], "state", PAYMENT_MOVES, "refunding", "refunded")
     audit.record(SYSTEM, "refund_payment", payment, {"order": payment.order_number, "amount_fen": refund.amount_fen,

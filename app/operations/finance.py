@@ -1,0 +1,139 @@
+"""财务: money that came and went, summed by sets; what has not come to its end, with what to do about it (B8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from app import audit, scope
+from app.actors import Actor
+from app.documents.workbooks import write_table
+from app.errors import Invalid
+from app.extensions import db, transaction, will_write
+from app.presentation import yuan
+from models import Institution, Merchant, Order, Payment, Refund
+
+MOST_EXPORTED = 20_000
+IN_FULL = (joinedload(Payment.order).joinedload(Order.enterprise), joinedload(Payment.order).joinedload(Order.institution),
+           joinedload(Payment.merchant), selectinload(Payment.refunds), joinedload(Payment.order).selectinload(Order.invoices))
+
+
+@dataclass
+class Line:
+    """What came in and went back, of a day or an institution, in fen. `net` is the one less the other."""
+
+    label: str
+    payments: int = 0
+    paid_fen: int = 0
+    refunds: int = 0
+    refunded_fen: int = 0
+
+    @property
+    def net_fen(self) -> int:
+        return self.paid_fen - self.refunded_fen
+
+
+def total_of(lines: Sequence[Line]) -> Line:
+    """The foot of a table of lines."""
+    return Line("", *(sum(getattr(line, name) for line in lines) for name in ("payments", "paid_fen", "refunds", "refunded_fen")))
+
+
+def totals(statement: Select[Any]) -> Line:
+    """What these payments come to, and what of them has gone back: two statements, however many they are."""
+    chosen = statement.with_only_columns(Payment.id, Payment.amount_fen).order_by(None).subquery()
+    count, paid = db.session.execute(select(func.count(), func.coalesce(func.sum(chosen.c.amount_fen), 0)).select_from(chosen)).one()
+    number, back = db.session.execute(select(func.count(), func.coalesce(func.sum(Refund.amount_fen), 0)).where(
+        Refund.state == "done", Refund.payment_id.in_(select(chosen.c.id)))).one()
+    return Line("", count, int(paid), number, int(back))
+
+
+def lines(actor: Actor, first: date, last: date, *, by: str, institution_id: int | None = None) -> list[Line]:
+    """Money of the Shanghai days `first` to `last`, by "day" or by "institution": payments on the day they were paid, refunds on the
+    day they were done. Three statements, whatever the span."""
+    seen = scope.visible_clause(actor, Payment)
+    if institution_id is not None:
+        seen = seen & (Order.institution_id == institution_id)
+    came = (select(Payment.paid_on if by == "day" else Order.institution_id, func.count(), func.sum(Payment.amount_fen))
+            .outerjoin(Order, Payment.order_id == Order.id).where(seen, Payment.paid_on.between(first, last)))
+    went = (select(Refund.done_on if by == "day" else Order.institution_id, func.count(), func.sum(Refund.amount_fen))
+            .join(Payment, Refund.payment_id == Payment.id).outerjoin(Order, Payment.order_id == Order.id)
+            .where(seen, Refund.state == "done", Refund.done_on.between(first, last)))
+    found: dict[Any, Line] = {}
+    for key, count, amount in db.session.execute(came.group_by(came.selected_columns[0])):
+        found.setdefault(key, Line("")).payments, found[key].paid_fen = count, int(amount)
+    for key, count, amount in db.session.execute(went.group_by(went.selected_columns[0])):
+        found.setdefault(key, Line("")).refunds, found[key].refunded_fen = count, int(amount)
+    names = {} if by == "day" else {row.id: row.name for row in db.session.execute(
+        select(Institution.id, Institution.name).where(Institution.id.in_([key for key in found if key is not None])))}
+    for key, line in found.items():
+        line.label = key.isoformat() if by == "day" else names.get(key, _("没有对应的订单"))
+    return [found[key] for key in sorted(found, key=lambda key: found[key].label, reverse=by == "day")]
+
+
+def not_ended() -> ColumnElement[bool]:
+    """Payments that wait for something: not yet taken into their order, taken into none, on their way back, or with a refund that a
+    person must look at. None of them in a healthy portal, but for minutes."""
+    stuck = exists().where(Refund.payment_id == Payment.id, Refund.state.in_(("proposed", "failed")))
+    return or_(Payment.state.in_(("received", "unmatched", "refunding")), stuck)
+
+
+def why(payment: Payment) -> tuple[str, str]:
+    """Why a payment has not ended, and what to do."""
+    failed = next((each for each in payment.refunds if each.state == "failed"), None)
+    due = next((each for each in payment.refunds if each.state == "due"), None)
+    if failed is not None:
+        return (_("退款未成功：%(error)s", error=failed.error), _("核对后重新退款；确认无法原路退回的，放弃这笔退款并改为线下处理。"))
+    if any(each.state == "proposed" for each in payment.refunds):
+        return _("退款已提出，还没有批准。"), _("由提出人以外的一位财务人员批准，或不予退款。")
+    if payment.state == "received":
+        return _("款项已收到，还没有记入订单。"), _("系统每 2 分钟处理一次。超过 10 分钟仍在这里的，请联系系统管理员。")
+    if payment.state == "unmatched":
+        return payment.reason, _("与付款人核对后，提出全额退款，由另一人批准。")
+    trouble = _("最近一次：%(error)s", error=due.error) if due is not None and due.error else ""
+    return _("退款正在办理。") + trouble, _("系统会一直重试，不需要操作。商户余额不足的，请先充值。")
+
+
+def state_labels() -> dict[str, str]:
+    return {"received": _("处理中"), "applied": _("已入账"), "reseated": _("恢复报名后入账"), "refunding": _("退款中"),
+            "refunded": _("已退款"), "unmatched": _("待核对")}
+
+
+def export(statement: Select[Any], *, actor: Actor) -> bytes:
+    """These payments as a workbook, with their refunds and the totals at the foot. Raises `Invalid` when they are too many."""
+    rows = list(db.session.scalars(statement.order_by(Payment.paid_at, Payment.id).limit(MOST_EXPORTED + 1).options(*IN_FULL)).unique())
+    if len(rows) > MOST_EXPORTED:
+        raise Invalid(_("查询结果超过 %(n)s 笔，请增加条件后再导出。", n=MOST_EXPORTED))
+    words = state_labels()
+    table: list[tuple[Any, ...]] = [_exported(row, words) for row in rows]
+    table.append((_("合计"), "", "", "", "", "", "", *(sum(each[n] for each in table) for n in (7, 8, 9)), "", "", ""))
+    headings = (_("支付日期"), _("支付时间"), _("支付宝交易号"), _("订单号"), _("培训机构"), _("企业"), _("收款商户"), _("实收（元）"),
+                _("已退（元）"), _("净额（元）"), _("状态"), _("说明"), _("发票号码"))
+    will_write()
+    with transaction():
+        audit.record(actor, "export_payments", "payment", {"count": len(rows)})
+    return write_table(_("财务"), headings, table)
+
+
+def _exported(row: Payment, words: dict[str, str]) -> tuple[Any, ...]:
+    back = sum(each.amount_fen for each in row.refunds if each.state == "done")
+    order = row.order
+    invoice = order.invoice if order else None
+    return (row.paid_on.isoformat(), row.paid_at, row.trade_no, row.order_number, order.institution.name if order else "",
+            order.enterprise.name if order else "", row.merchant.name if row.merchant else "", row.amount_fen / 100, back / 100,
+            (row.amount_fen - back) / 100, words[row.state], row.reason, (invoice.number or "") if invoice else "")
+
+
+def refundable(payment: Payment) -> str:
+    """The amount a refund form begins with, in yuan."""
+    return yuan(payment.refundable_fen).lstrip("¥").replace(",", "")
+
+
+def merchants_seen(actor: Actor) -> list[Merchant]:
+    """The merchants whose money this person may see, for a filter."""
+    return list(db.session.scalars(scope.visible(actor, Merchant).order_by(Merchant.ended_at.is_not(None), Merchant.id)))

@@ -1,0 +1,227 @@
+"""对账: each morning the platform's bill of the day before beside what is written here, by merchant (B8; docs/money.md).
+
+The bill's lines are kept, then compared by sets: what is only there, only here, of another amount; refunds alike; and the fee.
+A payment of one of our orders that is only in the bill is asked for and taken first, so that money finds its order by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select
+
+from app import audit, clock, jobs, workflow
+from app.actors import SYSTEM, Actor
+from app.errors import Conflict, Invalid
+from app.extensions import db, let_go, transaction
+from app.gateways.bills import BillLine
+from app.gateways.errors import GatewayError
+from app.operations import merchants, payments
+from app.workflow import RECONCILIATION_MOVES
+from models import BillDifference, BillEntry, Job, Merchant, Order, Payment, Reconciliation, Refund
+
+JOB = "reconcile_bill"
+# The bill of a day is there from nine on; a portal that was away catches up this many days.
+READY_HOUR = 10
+CATCH_UP = timedelta(days=7)
+MOST_ASKED = 200
+
+
+@dataclass(frozen=True)
+class Found:
+    """One difference as a comparison finds it."""
+
+    kind: str
+    reference: str
+    order_number: str
+    ours_fen: int | None
+    theirs_fen: int | None
+    payment_id: int | None = None
+    refund_id: int | None = None
+
+
+def run_plan(_subject: int, report: Callable[[int, int], None]) -> None:
+    """Job of every hour: a reconciliation for each merchant and day that has none yet, and a job for each that waits without one."""
+    at = clock.now().astimezone(clock.SHANGHAI)
+    last = at.date() - timedelta(days=1 if at.hour >= READY_HOUR else 2)
+    with transaction() as session:
+        there = {(row.merchant_id, row.day) for row in session.execute(select(Reconciliation.merchant_id, Reconciliation.day).where(
+            Reconciliation.day > last - CATCH_UP))}
+        for merchant_id, created_at, ended_at in session.execute(select(Merchant.id, Merchant.created_at, Merchant.ended_at)):
+            first = max(clock.shanghai_day(created_at), last - CATCH_UP + timedelta(days=1))
+            # An ended merchant's refunds go on for a while.
+            until = min(last, clock.shanghai_day(ended_at) + timedelta(days=365)) if ended_at else last
+            session.add_all(Reconciliation(merchant_id=merchant_id, day=day, state="waiting", created_at=clock.now())
+                            for day in _days(first, until) if (merchant_id, day) not in there)
+        session.flush()
+        alive = exists().where(Job.name == JOB, Job.subject_id == Reconciliation.id, Job.state.in_(("waiting", "running")))
+        for waiting in session.scalars(select(Reconciliation.id).where(Reconciliation.state == "waiting", ~alive).limit(500)).all():
+            jobs.schedule(JOB, waiting)
+    report(1, 1)
+
+
+def _days(first: date, last: date) -> Iterator[date]:
+    while first <= last:
+        yield first
+        first += timedelta(days=1)
+
+
+def again(row: Reconciliation, *, actor: Actor) -> None:
+    """Fetch the bill and compare once more, at a person's wish."""
+    with transaction():
+        if not workflow.move(Reconciliation, [row.id], "state", RECONCILIATION_MOVES, row.state, "waiting", error=""):
+            raise Conflict(_("这一天的对账正在进行，请稍后刷新。"))
+        jobs.schedule(JOB, row.id)
+        audit.record(actor, "reconcile_again", row, {"day": row.day.isoformat(), "merchant": row.merchant.name})
+
+
+def resolve(difference: BillDifference, remark: str, *, actor: Actor) -> None:
+    """Note how a difference was resolved; it stays, with who said so."""
+    remark = remark.strip()
+    if not remark:
+        raise Invalid(_("请填写处理说明。"), "remark")
+    if len(remark) > 200:
+        raise Invalid(_("备注不能超过 200 个字。"), "remark")
+    with transaction() as session:
+        session.refresh(difference, with_for_update={"of": BillDifference})
+        if difference.resolved_at is not None:
+            raise Conflict(_("这项差异已由%(name)s处理。", name=difference.resolved_by))
+        difference.resolved_at, difference.resolved_by, difference.remark = clock.now(), actor.name, remark
+        audit.record(actor, "resolve_difference", difference, {"reference": difference.reference, "remark": remark})
+
+
+def run_reconciliation(row_id: int, report: Callable[[int, int], None]) -> None:
+    """Job: fetch the bill of a day, keep its lines, name the differences. Safe twice: a later run replaces what an earlier found.
+
+    Raises `GatewayError`; a bill that should be there and is not is passing trouble.
+    """
+    row = db.session.get_one(Reconciliation, row_id, populate_existing=True)
+    if row.state != "waiting":
+        return
+    merchant = db.session.get_one(Merchant, row.merchant_id)
+    day, merchant_id, gateway = row.day, merchant.id, merchants.client(merchant)
+    expected = any(_ours(merchant_id, day))
+    let_go()
+    try:
+        lines = gateway.bill(day)
+        if lines is None and expected:
+            raise GatewayError(f"the bill of {day} is not there yet, and money moved on that day", permanent=False)
+        _take_missing(lines or [], merchant_id)
+    except GatewayError as error:
+        _note(row_id, error)
+        raise
+    with transaction():
+        _keep(row_id, lines or [])
+        _finish(row_id, lines or [])
+    report(1, 1)
+
+
+def _note(row_id: int, error: GatewayError) -> None:
+    db.session.rollback()
+    with transaction() as session:
+        if error.permanent:
+            workflow.move(Reconciliation, [row_id], "state", RECONCILIATION_MOVES, "waiting", "failed", error=str(error)[:300])
+        else:
+            session.get_one(Reconciliation, row_id).error = str(error)[:300]
+
+
+def _take_missing(lines: list[BillLine], merchant_id: int) -> None:
+    """Payments of our orders that only the bill knows: ask, and take them, each in transactions of its own."""
+    trades = {line.trade_no: line.order_no for line in lines if line.kind == "trade"}
+    known = set(db.session.scalars(select(Payment.trade_no).where(Payment.trade_no.in_(trades)))) if trades else set()
+    missing = [number for trade_no, number in trades.items() if trade_no not in known]
+    ours = db.session.scalars(select(Order.number).where(Order.number.in_(missing), Order.merchant_id == merchant_id)
+                              .limit(MOST_ASKED)).all() if missing else []
+    for number in ours:
+        payments.ask(number)
+
+
+def _keep(row_id: int, lines: list[BillLine]) -> None:
+    db.session.execute(delete(BillEntry).where(BillEntry.reconciliation_id == row_id))
+    if lines:
+        db.session.execute(insert(BillEntry), [
+            {"reconciliation_id": row_id, "kind": line.kind, "trade_no": line.trade_no, "order_number": line.order_no,
+             "request_no": line.request_no, "amount_fen": line.amount_fen, "fee_fen": line.fee_fen, "at": line.at} for line in lines])
+
+
+def _finish(row_id: int, lines: list[BillLine]) -> None:
+    """The figures of both sides, and the differences: new ones are added, what a person has resolved stays, the rest goes."""
+    row = db.session.get_one(Reconciliation, row_id, populate_existing=True)
+    paid, refunded = _ours(row.merchant_id, row.day)
+    found = {(each.kind, each.reference): each for each in _differences(row)}
+    kept = {(each.kind, each.reference): each for each in db.session.scalars(
+        select(BillDifference).where(BillDifference.reconciliation_id == row_id))}
+    for key, old in kept.items():
+        now = found.get(key)
+        if (now is None and old.resolved_at is None) or (now and (now.ours_fen, now.theirs_fen) != (old.ours_fen, old.theirs_fen)):
+            db.session.delete(old)
+        else:
+            found.pop(key, None)
+    db.session.flush()
+    db.session.add_all(BillDifference(reconciliation_id=row_id, found_at=clock.now(), **vars(each)) for each in found.values())
+    workflow.move(Reconciliation, [row_id], "state", RECONCILIATION_MOVES, "waiting", "done", finished_at=clock.now(), error="",
+                  their_paid_fen=sum(line.amount_fen for line in lines if line.kind == "trade"),
+                  their_refunded_fen=sum(line.amount_fen for line in lines if line.kind == "refund"),
+                  their_fee_fen=sum(line.fee_fen if line.kind == "trade" else -line.fee_fen for line in lines),
+                  our_paid_fen=paid, our_refunded_fen=refunded)
+    audit.record(SYSTEM, "reconcile_bill", row, {"day": row.day.isoformat(), "differences": len(found)})
+
+
+def _of_day(merchant_id: int, day: date) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Our payments of a merchant and a day, and our refunds."""
+    theirs = select(Payment.id).where(Payment.merchant_id == merchant_id)
+    return (and_(Payment.merchant_id == merchant_id, Payment.paid_on == day),
+            and_(Refund.done_on == day, Refund.payment_id.in_(theirs)))
+
+
+def _ours(merchant_id: int, day: date) -> tuple[int, int]:
+    """Fen that came and that went back on a day, as written here."""
+    came, went = _of_day(merchant_id, day)
+    return (int(db.session.scalar(select(func.coalesce(func.sum(Payment.amount_fen), 0)).where(came)) or 0),
+            int(db.session.scalar(select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(went)) or 0))
+
+
+def _differences(row: Reconciliation) -> list[Found]:
+    """Every difference, by one statement each for payments and refunds of either side. A movement may be in the bill of another day
+    than ours, a second before or after midnight: what is in any kept bill is there."""
+    came, went = _of_day(row.merchant_id, row.day)
+    here, rate = BillEntry.reconciliation_id == row.id, row.merchant.fee_rate
+    found: list[Found] = []
+    for entry, payment in _rows(select(BillEntry, Payment).outerjoin(Payment, Payment.trade_no == BillEntry.trade_no)
+                                .where(here, BillEntry.kind == "trade")):
+        ours = payment.amount_fen if payment else None
+        if ours != entry.amount_fen:
+            found.append(Found("amount" if payment else "only_there", entry.trade_no, entry.order_number, ours, entry.amount_fen,
+                               payment.id if payment else None))
+        fee = (entry.amount_fen * rate + 5000) // 10000
+        if abs(fee - entry.fee_fen) > 1:  # the platform rounds in its own way
+            found.append(Found("fee", entry.trade_no, entry.order_number, fee, entry.fee_fen, payment.id if payment else None))
+    there = exists().where(BillEntry.kind == "trade", BillEntry.trade_no == Payment.trade_no)
+    found += [Found("only_here", each.trade_no, each.order_number, each.amount_fen, None, each.id)
+              for each in db.session.scalars(select(Payment).where(came, ~there))]
+    for entry, refund in _rows(select(BillEntry, Refund).outerjoin(
+            Refund, and_(Refund.request_no == BillEntry.request_no, Refund.state == "done")).where(here, BillEntry.kind == "refund")):
+        ours = refund.amount_fen if refund else None
+        if ours != entry.amount_fen:
+            found.append(Found("refund_amount" if refund else "refund_only_there", entry.request_no or entry.trade_no,
+                               entry.order_number, ours, entry.amount_fen, refund.payment_id if refund else None,
+                               refund.id if refund else None))
+    sent = exists().where(BillEntry.kind == "refund", BillEntry.request_no == Refund.request_no)
+    found += [Found("refund_only_here", each.request_no, number, each.amount_fen, None, each.payment_id, each.id)
+              for each, number in _rows(select(Refund, Payment.order_number).join(Payment, Refund.payment_id == Payment.id)
+                                        .where(went, ~sent))]
+    return found
+
+
+def _rows(statement: Any) -> list[Any]:
+    return list(db.session.execute(statement).all())
+
+
+def waiting_clause() -> ColumnElement[bool]:
+    """Reconciliations that wait for a person: differences nobody has resolved, or a bill that could not be fetched."""
+    open_ = exists().where(BillDifference.reconciliation_id == Reconciliation.id, BillDifference.resolved_at.is_(None))
+    return or_(open_, Reconciliation.state == "failed", and_(Reconciliation.state == "waiting", Reconciliation.error != ""))

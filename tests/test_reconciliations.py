@@ -1,0 +1,121 @@
+"""The bill of a day beside what is written here: every difference is named, and stays until a person has resolved it (B8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app import clock as time
+from app.actors import Actor
+from app.extensions import db, transaction
+from app.operations import reconciliations, refunds
+from models import BillDifference, Payment, Reconciliation
+from tests.shop import Look, Shop
+from workers import jobs
+
+ANNA = Actor(user_id=101, name="财务甲", party="authority", authority_id=1)
+
+
+@pytest.fixture
+def shop(app: Any, clock: Any, make: Any, login: Any, standins: Any) -> Shop:
+    return Shop(app, make, login, standins)
+
+
+@pytest.fixture
+def bought(shop: Shop, clock: Any) -> Look:
+    """One order paid and partly refunded, on a day of which the bill is there now; nothing else moved."""
+    noon = time.at_shanghai(time.shanghai_day(), 12)
+    clock.set(noon)
+    order = shop.order(shop.plan(), 3)
+    shop.pay(order)
+    shop.notify(order.number)
+    with shop.tables(), transaction():
+        payment = db.session.query(Payment).one()
+        refunds.open_refund(payment.id, 1000, "退出", actor=ANNA)
+    jobs.run_due()
+    clock.advance(hours=22)
+    return shop.look(order.id)
+
+
+def reconcile(shop: Shop) -> list[tuple[str, int | None, int | None]]:
+    """Plan, run, and the differences that are open."""
+    with shop.tables():
+        reconciliations.run_plan(0, lambda done, total: None)
+        while jobs.run_due():
+            pass
+    with shop.tables():
+        return [(each.kind, each.ours_fen, each.theirs_fen) for each in db.session.query(BillDifference).filter_by(resolved_at=None)
+                .order_by(BillDifference.id)]
+
+
+def wish(shop: Shop, **bill: Any) -> None:
+    shop.standins.control("alipay", "settings", {"bill": bill})
+
+
+def once_more(shop: Shop) -> list[tuple[str, int | None, int | None]]:
+    with shop.tables():
+        reconciliations.again(db.session.query(Reconciliation).filter(Reconciliation.their_paid_fen > 0).one(), actor=ANNA)
+    return reconcile(shop)
+
+
+def test_what_agrees_has_no_difference_and_the_sums_are_there(shop: Shop, bought: Look) -> None:
+    assert reconcile(shop) == []
+    with shop.tables():
+        row = db.session.query(Reconciliation).filter(Reconciliation.our_paid_fen > 0).one()
+        assert (row.state, row.their_paid_fen, row.our_paid_fen) == ("done", bought.amount_fen, bought.amount_fen)
+        assert (row.their_refunded_fen, row.our_refunded_fen) == (1000, 1000)
+    before = shop.count(Reconciliation)
+    assert reconcile(shop) == []
+    assert shop.count(Reconciliation) == before
+
+
+def test_every_kind_of_difference_is_named(shop: Shop, bought: Look) -> None:
+    trade = shop.trade(bought.number)
+    trade_no, request_no = trade["trade_no"], next(iter(trade["refunds"]))
+    fee = (bought.amount_fen * 60 + 5000) // 10000
+    stranger = {"kind": "交易", "trade_no": "t9", "order_no": "elsewhere", "subject": "x", "created": trade["gmt_create"],
+                "at": trade["gmt_payment"], "amount_fen": 500, "request_no": "", "fee_fen": 3}
+    wish(shop, drop=[trade_no], extra=[stranger])
+    assert reconcile(shop) == [("only_there", None, 500), ("only_here", bought.amount_fen, None)]
+    wish(shop, amount={trade_no: bought.amount_fen + 1, request_no: 900}, fee={trade_no: fee + 100})
+    assert once_more(shop) == [("amount", bought.amount_fen, bought.amount_fen + 1), ("fee", fee, fee + 100), ("refund_amount", 1000, 900)]
+    wish(shop, drop=[request_no])
+    assert once_more(shop) == [("refund_only_here", 1000, None)]
+    wish(shop)
+    assert once_more(shop) == []
+
+
+def test_a_resolved_difference_stays_resolved_when_the_day_is_compared_again(shop: Shop, bought: Look) -> None:
+    wish(shop, fee={shop.trade(bought.number)["trade_no"]: 1})
+    assert [kind for kind, _ours, _theirs in reconcile(shop)] == ["fee"]
+    with shop.tables():
+        reconciliations.resolve(db.session.query(BillDifference).one(), "活动费率", actor=ANNA)
+    assert once_more(shop) == []
+    assert shop.count(BillDifference, remark="活动费率", resolved_by="财务甲") == 1
+
+
+def test_a_bill_that_is_not_there_is_waited_for(shop: Shop, bought: Look, clock: Any) -> None:
+    wish(shop, cut=True)
+    assert reconcile(shop) == []
+    assert shop.count(Reconciliation, state="waiting") == 1
+    wish(shop)
+    clock.advance(hours=2)
+    assert reconcile(shop) == []
+    assert shop.count(Reconciliation, state="waiting") == 0
+
+
+def test_a_payment_that_only_the_bill_knows_finds_its_order(shop: Shop, clock: Any) -> None:
+    """Neither notification, return nor check came: the bill brings it, and the order is paid."""
+    noon = time.at_shanghai(time.shanghai_day(), 12)
+    clock.set(noon)
+    plan = shop.plan()
+    order = shop.order(plan, 3)
+    shop.pay(order)
+    clock.advance(hours=22)
+    with shop.tables():
+        reconciliations.run_plan(0, lambda done, total: None)
+        for row in db.session.query(Reconciliation).all():
+            reconciliations.run_reconciliation(row.id, lambda done, total: None)
+    shop.enrolled(order, plan, 3)
+    assert shop.count(BillDifference) == 0
