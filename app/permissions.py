@@ -93,6 +93,8 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "AttendanceUnlockView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "decide")},
     # 考核计划
     "ExamView": {INSTITUTION: ("list", "show", "add", "edit", "submit", "confirm", "download")},
+    # its rooms and who sits where
+    "ExamRoomView": {INSTITUTION: ("edit",)},
     "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},
     # 成绩报审
     "ScoreView": {INSTITUTION: ("list", "show", "pull", "import", "submit", "download")},

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.dictionaries import Occupation
+from models.filings import Room
 from models.parties import Institution
 from models.plans import TrainingPlan
 from models.reviews import Reviewed, review_constraints
@@ -59,8 +60,11 @@ class ExamRoom(Model):
     exam_plan_id: Mapped[int] = mapped_column(ForeignKey("exam_plan.id", ondelete="CASCADE"), index=True)
     number: Mapped[int]
     place: Mapped[str] = mapped_column(String(100), default="")
+    # One of the institution's own rooms, which may hold fewer; None where only the place was typed.
+    room_id: Mapped[int | None] = mapped_column(ForeignKey("room.id", name="exam_room_own_room"), index=True)
     occupation_id: Mapped[int] = mapped_column(ForeignKey("occupation.id"))
     exam_plan: Mapped[ExamPlan] = relationship(back_populates="rooms")
+    own_room: Mapped[Room | None] = relationship()
     occupation: Mapped[Occupation] = relationship()
     sittings: Mapped[list[Sitting]] = relationship(back_populates="room", order_by="Sitting.seat")
 

@@ -23,6 +23,7 @@ from views import (
     corrections,
     enrol,
     enterprises,
+    exam_rooms,
     exams,
     files,
     filing,
@@ -116,7 +117,7 @@ PLAIN: tuple[Any, ...] = (
     calendar.CalendarFeedView, captcha.CaptchaView, invoice_sellers.InvoiceSellerView, plan_typing.PlanTypingView, notices.NoticeView,
     teachers.TeacherView,
     waitlist.WaitlistView, attendance.AttendanceView, carry_overs.CarryOverView,
-    rosters.RosterView, photos.PhotoView,
+    rosters.RosterView, photos.PhotoView, exam_rooms.ExamRoomView,
     score_typing.ScoreTypingView, score_corrections.ScoreCorrectionView,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,11 +18,11 @@ from wtforms.validators import InputRequired
 from app import clock, scope, workflow
 from app.errors import Conflict, PortalError
 from app.extensions import db
-from app.operations import exams, papers
+from app.operations import exam_rooms, exams, filings, papers
 from app.operations.progress import states_of
 from app.presentation import moment
 from app.workflow import REVIEW_LABELS
-from models import Enrolment, ExamPlan, ExamRoom, Institution, Sitting, TrainingPlan
+from models import Enrolment, ExamPlan, ExamRoom, Institution, Room, Sitting, TrainingPlan
 from views.base import PortalView, download, page, put_error_on, said
 from views.forms import Moment, line
 from views.listing import Filter, Search, like, listing
@@ -30,7 +31,7 @@ from views.reviewing import Column, ReviewDesk
 
 DETAIL = (
     joinedload(ExamPlan.plan).selectinload(TrainingPlan.days), joinedload(ExamPlan.institution), joinedload(ExamPlan.authority),
-    selectinload(ExamPlan.rooms).joinedload(ExamRoom.occupation),
+    selectinload(ExamPlan.rooms).options(joinedload(ExamRoom.occupation), joinedload(ExamRoom.own_room)),
     selectinload(ExamPlan.sittings).joinedload(Sitting.enrolment).options(joinedload(Enrolment.level), joinedload(Enrolment.enterprise)),
 )
 FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -43,11 +44,12 @@ class ExamForm(FlaskForm):
     ends_at = Moment(_l("考核结束"), format=FORMATS, validators=[InputRequired(_l("请填写有效的日期和时间。"))])
     place = line(_l("考核地点"), 200)
     enrolment_ids = SelectMultipleField(_l("考生"), coerce=int)
+    room_ids = SelectMultipleField(_l("考场"), coerce=int)
 
     def draft(self) -> exams.ExamDraft:
         """What was typed, as the operation takes it."""
         return exams.ExamDraft(self.place.data.strip(), _aware(self.starts_at.data), _aware(self.ends_at.data),
-                               list(self.enrolment_ids.data or []))
+                               list(self.enrolment_ids.data or []), list(self.room_ids.data or []))
 
 
 def _aware(typed: datetime) -> datetime:
@@ -58,14 +60,20 @@ def _typed(value: datetime) -> datetime:
     return value.astimezone(clock.SHANGHAI).replace(tzinfo=None)
 
 
-def _form(draft: exams.ExamDraft, people: list[Enrolment]) -> ExamForm:
+def _form(draft: exams.ExamDraft, people: list[Enrolment], rooms: list[Room]) -> ExamForm:
     form = ExamForm(data={"starts_at": _typed(draft.starts_at), "ends_at": _typed(draft.ends_at), "place": draft.place,
-                          "enrolment_ids": draft.enrolment_ids})
+                          "enrolment_ids": draft.enrolment_ids, "room_ids": draft.room_ids})
     form.enrolment_ids.choices = [(each.id, each.name) for each in people]
+    form.room_ids.choices = [(each.id, each.name) for each in rooms]
     return form
 
 
-def _seats(exam: ExamPlan) -> dict[int, list[Sitting]]:
+def _rooms(plan: TrainingPlan) -> list[Room]:
+    """The institution's rooms, those for exams first."""
+    return sorted(filings.rooms_of(plan.institution), key=lambda room: room.kind != "exam")
+
+
+def seats_of(exam: ExamPlan) -> dict[int, list[Sitting]]:
     """The sittings of each room, by seat."""
     rooms: dict[int, list[Sitting]] = {room.id: [] for room in exam.rooms}
     for sitting in sorted(exam.sittings, key=lambda each: each.seat):
@@ -94,11 +102,13 @@ class ExamView(PortalView):
 
     @page("/add/<int:plan_id>", "add", ("GET", "POST"))
     def add(self, plan_id: int) -> Any:
-        plan = self.fetch(TrainingPlan, plan_id, selectinload(TrainingPlan.days))
+        plan = self.fetch(TrainingPlan, plan_id, selectinload(TrainingPlan.days), joinedload(TrainingPlan.institution))
         if plan.attendance_confirmed_at is None:
             raise Conflict(_("请先确认“%(name)s”的考勤，再创建考核计划。", name=plan.name))
         people = exams.candidates(plan, None, joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
-        return self._edit(_form(exams.suggested(plan, people), people), plan, None, people)
+        rooms = _rooms(plan)
+        draft = exams.suggested(plan, people, [room for room in rooms if room.kind == "exam"])
+        return self._edit(_form(draft, people, rooms), plan, None, people, rooms)
 
     @page("/<int:exam_id>/edit", "edit", ("GET", "POST"))
     def edit(self, exam_id: int) -> Any:
@@ -106,35 +116,34 @@ class ExamView(PortalView):
         if not exam.editable:
             raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
         people = exams.candidates(exam.plan, exam, joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
-        draft = exams.ExamDraft(exam.place, exam.starts_at, exam.ends_at, [sitting.enrolment_id for sitting in exam.sittings])
-        return self._edit(_form(draft, people), exam.plan, exam, people)
+        rooms = _rooms(exam.plan)
+        draft = exams.ExamDraft(exam.place, exam.starts_at, exam.ends_at, [sitting.enrolment_id for sitting in exam.sittings],
+                                [room.room_id for room in exam.rooms if room.room_id is not None])
+        return self._edit(_form(draft, people, rooms), exam.plan, exam, people, rooms)
 
-    def _edit(self, form: ExamForm, plan: TrainingPlan, exam: ExamPlan | None, people: Any) -> Any:
+    def _edit(self, form: ExamForm, plan: TrainingPlan, exam: ExamPlan | None, people: Sequence[Enrolment], rooms: Sequence[Room]) -> Any:
+        proposal = None
         if form.validate_on_submit():
             try:
-                saved = exams.save(exam, plan, form.draft(), actor=self.actor)
+                if request.form.get("act") == "preview":
+                    proposal = exams.preview(exam, plan, form.draft())
+                else:
+                    saved = exams.save(exam, plan, form.draft(), actor=self.actor)
+                    said(_("已保存，考场已按工种编排。核对无误后请提交审核。"))
+                    return self.to("show", exam_id=saved.id)
             except PortalError as error:
                 put_error_on(form, error)
-            else:
-                said(_("已保存，考场已按工种编排。核对无误后请提交审核。"))
-                return self.to("show", exam_id=saved.id)
-        return self.page("portal/exams/edit.html", form=form, plan=plan, exam=exam, people=people,
-                         title=exam.name if exam else _("创建考核计划"), chosen=set(form.enrolment_ids.data or []))
+        return self.page("portal/exams/edit.html", form=form, plan=plan, exam=exam, people=people, rooms=rooms, proposal=proposal,
+                         by_id={person.id: person for person in people}, room_size=exam_rooms.most_in_a_room(),
+                         title=exam.name if exam else _("创建考核计划"), chosen=set(form.enrolment_ids.data or []),
+                         chosen_rooms=set(form.room_ids.data or []))
 
     @page("/<int:exam_id>", "show")
     def show(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id, *DETAIL)
-        return self.page("portal/exams/show.html", exam=exam, title=exam.name, seats=_seats(exam),
+        return self.page("portal/exams/show.html", exam=exam, title=exam.name, seats=seats_of(exam),
                          missing=exams.missing_for_submission(exam) if exam.editable else [],
                          events=events_of("exam_plan", exam.id), steps=workflow.steps_open_to(self.actor, exam))
-
-    @page("/<int:exam_id>/rooms", "edit", ("POST",))
-    def rooms(self, exam_id: int) -> Any:
-        exam = self.fetch(ExamPlan, exam_id)
-        places = {int(name[5:]): place for name, place in request.form.items() if name.startswith("room-") and name[5:].isdigit()}
-        exams.name_rooms(exam, places, actor=self.actor)
-        said(_("考场位置已保存。"))
-        return self.to("show", exam_id=exam_id)
 
     @page("/<int:exam_id>/submit", "submit", ("POST",))
     def submit(self, exam_id: int) -> Any:
@@ -196,7 +205,7 @@ class ExamReviewView(ReviewDesk):
 
     def show_values(self, subject: ExamPlan) -> dict[str, Any]:
         exam = self.fetch(ExamPlan, subject.id, *DETAIL)
-        return {"exam": exam, "seats": _seats(exam)}
+        return {"exam": exam, "seats": seats_of(exam)}
 
     @page("/<int:subject_id>/summary", "download", ("POST",))
     def summary(self, subject_id: int) -> Any:

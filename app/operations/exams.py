@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from app import audit, clock, parameters, presentation, scope, workflow
@@ -18,14 +18,14 @@ from app.errors import Conflict, Forbidden, Invalid, InvalidFields, NotFound, Po
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError
 from app.gateways.exam import Candidate
-from app.operations import seats
-from app.operations.seating import Room, allocate
+from app.operations import exam_rooms, seats
+from app.operations.filings import rooms_of
 from models import (
     Enrolment,
     ExamPlan,
-    ExamRoom,
     Occupation,
     PlanOccupation,
+    Room,
     ScoreReport,
     Sitting,
     SkillLevel,
@@ -45,6 +45,8 @@ class ExamDraft:
     starts_at: datetime
     ends_at: datetime
     enrolment_ids: list[int] = field(default_factory=list)
+    # The institution's own rooms to be used, in this order.
+    room_ids: list[int] = field(default_factory=list)
 
 
 def _may_sit(exam_id: int | None) -> ColumnElement[bool]:
@@ -89,12 +91,13 @@ def last_training_day(plan: TrainingPlan) -> Any:
     return max((each.day for each in plan.days), default=None)
 
 
-def suggested(plan: TrainingPlan, people: Sequence[Enrolment]) -> ExamDraft:
-    """What a new exam plan begins with: two hours on the second morning from now or after the training, everyone."""
+def suggested(plan: TrainingPlan, people: Sequence[Enrolment], rooms: Sequence[Room] = ()) -> ExamDraft:
+    """What a new exam plan begins with: two hours on the second morning from now or after the training, everyone, these rooms."""
     first = clock.shanghai_day() + timedelta(days=2)
     last = last_training_day(plan)
     day = max(first, last + timedelta(days=1)) if last else first
-    return ExamDraft(plan.place, clock.at_shanghai(day, 9), clock.at_shanghai(day, 11), [each.id for each in people])
+    return ExamDraft(plan.place, clock.at_shanghai(day, 9), clock.at_shanghai(day, 11), [each.id for each in people],
+                     [each.id for each in rooms])
 
 
 def _check(draft: ExamDraft, plan: TrainingPlan) -> None:
@@ -127,7 +130,8 @@ def _chosen(draft: ExamDraft, plan: TrainingPlan, exam: ExamPlan | None) -> list
 
 
 def save(exam: ExamPlan | None, plan: TrainingPlan, draft: ExamDraft, *, actor: Actor) -> ExamPlan:
-    """Write a draft to a new exam plan or to one that may be edited, and seat its people anew, in one transaction.
+    """Write a draft to a new exam plan or to one that may be edited, and seat its people, in one transaction. Who was seated
+    keeps room, seat and ticket number where the rule allows it.
 
     The plan is locked, so that nobody is put into two exams. Raises `InvalidFields` when a rule is broken, `Conflict`
     when the exam was submitted meanwhile or attendance is not confirmed (I21).
@@ -143,21 +147,52 @@ def save(exam: ExamPlan | None, plan: TrainingPlan, draft: ExamDraft, *, actor: 
             exam = _new(plan)
             session.add(exam)
         else:
-            _still_editable(exam)
+            exam_rooms.still_editable(exam)
         exam.place, exam.starts_at, exam.ends_at = draft.place.strip(), draft.starts_at, draft.ends_at
         changes = audit.changed(exam)
         session.flush()
-        rooms = _seat(exam, _chosen(draft, plan, exam))
+        rooms = exam_rooms.seat(exam, _chosen(draft, plan, exam), _own_rooms(draft, plan))
         audit.record(actor, "save_exam", exam, {
             "name": exam.name, "people": len(draft.enrolment_ids), "rooms": rooms, "changed": changes})
     db.session.expire_all()
     return exam
 
 
-def _still_editable(exam: ExamPlan) -> None:
-    db.session.refresh(exam, with_for_update={"of": type(exam)})
-    if not exam.editable:
-        raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
+def _own_rooms(draft: ExamDraft, plan: TrainingPlan) -> list[Room]:
+    """The chosen rooms, in their order. Raises `InvalidFields` for one that is not the institution's."""
+    offered = {room.id: room for room in rooms_of(plan.institution)}
+    if any(key not in offered for key in draft.room_ids):
+        message = _("请从备案的场地中选择。")
+        raise InvalidFields({"room_ids": message}, message)
+    return [offered[key] for key in dict.fromkeys(draft.room_ids)]
+
+
+def preview(exam: ExamPlan | None, plan: TrainingPlan, draft: ExamDraft) -> exam_rooms.Proposal:
+    """The rooms as `save` would make them, and nothing written. Raises `InvalidFields` as `save` does."""
+    _check(draft, plan)
+    return exam_rooms.propose(exam, _chosen(draft, plan, exam), _own_rooms(draft, plan))
+
+
+def lost_people(exam: ExamPlan) -> list[str]:
+    """The names of those seated who may not sit (any more): who has left the plan, or is absent after the attendance was
+    confirmed anew."""
+    able = select(Enrolment.id).where(Enrolment.plan_id == exam.plan_id, _may_sit(exam.id))
+    return list(db.session.scalars(
+        select(Enrolment.name).join(Sitting, Sitting.enrolment_id == Enrolment.id)
+        .where(Sitting.exam_plan_id == exam.id, Enrolment.id.not_in(able)).order_by(Sitting.ticket_number)))
+
+
+def reseat(exam: ExamPlan, *, fresh: bool = False, actor: Actor) -> exam_rooms.Proposal:
+    """重新编排: whoever may not sit any more drops out; the others keep their seats, or with `fresh` are seated by the rule anew.
+    Raises `Conflict` once the exam is submitted."""
+    with transaction() as session:
+        plan = seats.lock(exam.plan_id)
+        exam_rooms.still_editable(exam)
+        seated = set(session.scalars(select(Sitting.enrolment_id).where(Sitting.exam_plan_id == exam.id)))
+        people = [each for each in candidates(plan, exam) if each.id in seated]
+        told = exam_rooms.reseat(exam, people, fresh=fresh, actor=actor)
+    db.session.expire_all()
+    return told
 
 
 def _new(plan: TrainingPlan) -> ExamPlan:
@@ -174,53 +209,6 @@ def _new(plan: TrainingPlan) -> ExamPlan:
                     review_state="draft", review_round=1)
 
 
-def _seat(exam: ExamPlan, people: Sequence[Enrolment]) -> int:
-    """Seat everyone anew: rooms by occupation (C7), tickets numbered through the rooms. Returns how many rooms.
-
-    A room keeps the place its number had. Four statements, however many people.
-    """
-    session = db.session()
-    places = dict(session.execute(
-        select(ExamRoom.number, ExamRoom.place).where(ExamRoom.exam_plan_id == exam.id)).all())
-    session.execute(delete(Sitting).where(Sitting.exam_plan_id == exam.id).execution_options(synchronize_session=False))
-    session.execute(delete(ExamRoom).where(ExamRoom.exam_plan_id == exam.id).execution_options(synchronize_session=False))
-    session.expire(exam, ["rooms", "sittings"])
-    groups: dict[int, list[Enrolment]] = {}
-    for each in people:
-        groups.setdefault(each.occupation_id, []).append(each)
-    rooms = allocate(groups.items(), parameters.number("room_size") or 1)
-    written = session.execute(
-        insert(ExamRoom).returning(ExamRoom.id, ExamRoom.number),
-        [{"exam_plan_id": exam.id, "number": room.number, "occupation_id": room.key, "place": places.get(room.number, "")}
-         for room in rooms])
-    ids = {row.number: row.id for row in written}
-    session.execute(insert(Sitting), _sittings(exam, rooms, ids))
-    return len(rooms)
-
-
-def _sittings(exam: ExamPlan, rooms: Sequence[Room[int, Enrolment]], ids: Mapping[int, int]) -> list[dict[str, Any]]:
-    seated = [(room.number, seat, each) for room in rooms for seat, each in enumerate(room.people, 1)]
-    return [{"exam_plan_id": exam.id, "enrolment_id": each.id, "room_id": ids[number], "seat": seat, "score_source": "",
-             "ticket_number": f"{exam.number}{serial:04d}"} for serial, (number, seat, each) in enumerate(seated, 1)]
-
-
-def name_rooms(exam: ExamPlan, places: Mapping[int, str], *, actor: Actor) -> None:
-    """Write where each room is, by the room's id. Raises `Conflict` once the exam is submitted, `Invalid` for a place
-    that is too long; ids of other exams are not touched."""
-    if any(len(place.strip()) > 100 for place in places.values()):
-        raise Invalid(_("考场位置不能超过 100 个字。"))
-    with transaction() as session:
-        _still_editable(exam)
-        own = {room.id: room for room in session.scalars(select(ExamRoom).where(ExamRoom.exam_plan_id == exam.id))}
-        rows = [{"id": key, "place": place.strip()} for key, place in places.items() if key in own]
-        moved = {f"room {own[key].number}": [own[key].place, place.strip()] for key, place in places.items()
-                 if key in own and own[key].place != place.strip()}
-        if rows:
-            session.execute(update(ExamRoom), rows)
-        audit.record(actor, "name_rooms", exam, {"rooms": len(rows), "changed": moved})
-    db.session.expire_all()
-
-
 def missing_for_submission(exam: ExamPlan) -> list[str]:
     """What still stands between a saved exam plan and its submission, each as a sentence (I22, I23)."""
     missing = []
@@ -231,14 +219,11 @@ def missing_for_submission(exam: ExamPlan) -> list[str]:
         missing.append(_("考核开始时间 %(at)s 已过，请修改考核时间。", at=presentation.moment(exam.starts_at)))
     if db.session.scalar(select(TrainingPlan.attendance_confirmed_at).where(TrainingPlan.id == exam.plan_id)) is None:
         missing.append(_("这个班的考勤已解锁，请先重新确认考勤，再提交考核计划。"))
-    elif away := db.session.scalar(select(func.count(Sitting.id)).join(Enrolment, Sitting.enrolment_id == Enrolment.id).where(
-            Sitting.exam_plan_id == exam.id, func.coalesce(Enrolment.attendance, "") != "full")):
-        missing.append(_("有 %(n)s 名考生的考勤不是全勤，请打开修改页重新选择考生。", n=away))
-    largest = db.session.scalar(
-        select(func.count(Sitting.id)).where(Sitting.exam_plan_id == exam.id).group_by(Sitting.room_id)
-        .order_by(func.count(Sitting.id).desc()).limit(1)) or 0
-    if largest > (parameters.number("room_size") or 1):
-        missing.append(_("有考场超过每场 %(n)s 人的上限，请打开修改页重新保存，系统会重新编排。", n=parameters.number("room_size")))
+    elif lost := lost_people(exam):
+        missing.append(_("%(names)s 不能参加本次考核（已退出、缺勤或已安排其他考核），请重新编排考场。",
+                         names="、".join(lost[:5]) + (_(" 等 %(n)s 人", n=len(lost)) if len(lost) > 5 else "")))
+    missing += exam_rooms.too_full(exam)
+    missing += exam_rooms.double_booked(exam)
     return missing
 
 
@@ -292,6 +277,6 @@ def _roster(exam_id: int) -> list[Candidate]:
     rows = db.session.execute(
         select(Sitting.ticket_number, Enrolment.name, Enrolment.id_number, Occupation.name, SkillLevel.name)
         .join(Enrolment, Sitting.enrolment_id == Enrolment.id).join(Occupation, Enrolment.occupation_id == Occupation.id)
-        .join(SkillLevel, Enrolment.level_id == SkillLevel.id).where(Sitting.exam_plan_id == exam_id)
+        .join(SkillLevel, Enrolment.level_id == SkillLevel.id).where(Sitting.exam_plan_id == exam_id, Enrolment.state == "enrolled")
         .order_by(Sitting.ticket_number))
     return [Candidate(*row) for row in rows]
