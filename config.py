@@ -28,7 +28,9 @@ NO_TEMPLATES = "none"
 DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in enumerate((
     "submit", "reopen", "change", "withdraw", "accept", "approve", "reject", "order_paid", "order_expired", "refunded", "carried_over",
     "carry_over_undone", "invoice_issued", "unlock_asked", "unlock_granted", "unlock_refused", "person_mismatch", "person_corrected",
-    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed"), 1))
+    "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed",
+    "resize_asked", "cancel_asked", "plan_resized", "resize_granted", "resize_refused", "cancel_granted", "cancel_refused",
+    "plan_cancelled", "withdrawal_asked", "withdrawal_granted", "withdrawal_refused"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 
