@@ -63,7 +63,13 @@ AREAS: tuple[Area, ...] = (
     Area("certificates", _l("证书"), (
         _entry("certificates.look", _l("查看"), "CertificateView", "list", "show"),
         _entry("certificates.download", _l("下载、打印"), "CertificateView", "download"),
-        _entry("certificates.push", _l("重新推送"), "CertificateView", "push"))),
+        _entry("certificates.change", _l("撤销、换发"), "CertificateView", "change"),
+        _entry("certificates.keys", _l("查看签章密钥"), "SigningKeyView", "list"))),
+    Area("push", _l("证书推送"), (
+        _entry("push.look", _l("查看"), "PushView", "list"),
+        _entry("push.push", _l("重新推送"), "PushView", "push"),
+        _entry("push.export", _l("导出推送批次"), "PushView", "export"),
+        _entry("push.confirm", _l("确认推送结果"), "PushView", "confirm"))),
     Area("people", _l("报名人员查询"), (
         _entry("people.look", _l("查看"), "PeopleView", "list", "show"),
         _entry("people.download", _l("导出"), "PeopleView", "download"),
@@ -97,7 +103,8 @@ OPENED_BY: dict[str, tuple[str, ...]] = {
     "enterprise": ("EnterpriseReviewView",), "institution": ("InstitutionView",), "training_plan": ("PlanReviewView",),
     "exam_plan": ("ExamReviewView",), "score_report": ("ScoreReviewView", "CertificateIssueView"),
     "score_correction": ("ScoreCorrectionReviewView",),
-    "attendance_unlock": ("AttendanceUnlockView",), "certificate": ("CertificateView",), "enrolment": ("PeopleView", "CertificateView"),
+    "attendance_unlock": ("AttendanceUnlockView",), "certificate": ("CertificateView",), "push_batch": ("PushView",),
+    "certificate_archive": ("CertificateView",), "enrolment": ("PeopleView", "CertificateView"),
 }
 
 

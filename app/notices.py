@@ -64,6 +64,8 @@ NOTICES: dict[str, Line] = {
     "unlock_refused": Line(("institution",), _l("不同意解锁考勤"), _l("%(what)s的解锁申请未获同意：%(remark)s"), "bad"),
     "person_mismatch": Line(("enterprise",), _l("报名信息与照片不相符"), _l("%(what)s与照片不相符，请在开班前更正：%(remark)s"), "bad"),
     "person_corrected": Line(("institution",), _l("报名信息已更正"), _l("%(what)s已由企业更正，请复核。")),
+    "certificate_revoked": Line(("enterprise", "institution"), _l("证书被撤销"), _l("%(what)s已被撤销：%(remark)s"), "bad"),
+    "certificate_replaced": Line(("enterprise", "institution"), _l("证书已换发"), _l("%(what)s已换发，原证书不再有效：%(remark)s"), "warn"),
     "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
     "seats_offered": Line(("enterprise",), _l("候补到名额"),
                           _l("%(what)s有名额为贵单位保留，请在 %(remark)s 前生成订单，逾期让给下一家。"), "ok"),

@@ -105,7 +105,11 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "ScoreReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},
     # 证书
     "CertificateIssueView": {AUTHORITY: ("list", "show", "issue")},
-    "CertificateView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "download", "push"), INSTITUTION: ("list", "show", "download"),
+    "PushView": {ADMIN: ("list",), AUTHORITY: ("list", "push", "export", "confirm")},
+    # 签章密钥: looked after by the administrator
+    "SigningKeyView": {ADMIN: ("list", "add", "retire"), AUTHORITY: ("list",)},
+    "CertificateView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "download", "change"),
+                        INSTITUTION: ("list", "show", "download"),
                         ENTERPRISE: ("list", "show", "download")},
     # 审计日志
     "AuditView": {ADMIN: ("list", "show", "download")},

@@ -24,6 +24,7 @@ from models import (
     BillDifference,
     BulkRun,
     Certificate,
+    CertificateArchive,
     Education,
     Enrolment,
     Enterprise,
@@ -42,6 +43,7 @@ from models import (
     PhotoUpload,
     PlanChange,
     PlanEnterprise,
+    PushBatch,
     Reconciliation,
     Refund,
     Region,
@@ -237,6 +239,14 @@ def _certificate(actor: Actor) -> Clause:
     return _by_authority(Certificate, actor)
 
 
+def _push_batch(actor: Actor) -> Clause:
+    return _by_authority(PushBatch, actor) if actor.is_authority else false()
+
+
+def _certificate_archive(actor: Actor) -> Clause:
+    return CertificateArchive.user_id == actor.user_id
+
+
 def _stored_file(actor: Actor) -> Clause:
     """A party's own files; the photos of people it may see; to an authority also the papers of those it reviews."""
     people = _enrolment(actor)
@@ -317,6 +327,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     AttendanceUnlock: _attendance_unlock, ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report,
     ScoreCorrection: _score_correction, Certificate: _certificate,
     PlanChange: _plan_change, Withdrawal: _withdrawal,
+    PushBatch: _push_batch, CertificateArchive: _certificate_archive,
     StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
     Education: _everyone, Parameter: _everyone, Remark: _everyone,

@@ -79,8 +79,8 @@ def test_a_refusal_is_shown_and_can_be_pushed_again(waiting: list[Certificate], 
     page = city.get(f"/certificates/{failed.id}").text
     assert "推送失败" in page
     assert "重新推送" in page
-    assert login("hjp").post(f"/certificates/{failed.id}/push").status_code == 403
-    city.post(f"/certificates/{failed.id}/push")
+    assert login("hjp").post("/push/again", data={"ids": str(failed.id)}).status_code == 403
+    city.post("/push/again", data={"ids": str(failed.id)})
     run()
     assert states() == ["pushed"] * 4
 
@@ -89,15 +89,15 @@ def test_many_failed_ones_are_pushed_again_with_one_press(waiting: list[Certific
     standins.control("ministry", "settings", {"next_answers": ["refuse"] * 3})
     run()
     city = login("hangzhou")
-    page = city.get("/certificates/?push=failed").text
+    page = city.get("/push/?push=failed").text
     assert "重新推送" in page
-    assert "重新推送" not in city.get("/certificates/").text
+    assert "重新推送" not in city.get("/push/").text
     for username, status in (("hjp", 403), ("91330100MA2AAAA05G", 403), ("ningbo", 303)):
-        assert login(username).post("/certificates/push", data={"all": "1", "push": "failed"}).status_code == status
+        assert login(username).post("/push/again", data={"all": "1", "push": "failed"}).status_code == status
     assert sorted(states()) == ["failed", "failed", "failed", "pushed"]
-    city.post("/certificates/push", data={"all": "1", "push": "failed"})
+    city.post("/push/again", data={"all": "1", "push": "failed"})
     assert sorted(states()) == ["pushed", "waiting", "waiting", "waiting"]
-    city.post("/certificates/push", data={"ids": [str(row.id) for row in all_of()]})
+    city.post("/push/again", data={"ids": [str(row.id) for row in all_of()]})
     assert "只有推送失败的证书需要重新推送" in city.get("/certificates/").text
     run()
     assert states() == ["pushed"] * 4

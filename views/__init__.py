@@ -43,6 +43,7 @@ from views import (
     plan_changes,
     plan_typing,
     plans,
+    pushing,
     records,
     registration,
     roles,
@@ -52,9 +53,11 @@ from views import (
     score_desk,
     score_typing,
     scores,
+    signing,
     staff,
     teachers,
     unlocks,
+    verify,
     waitlist,
     withdrawals,
 )
@@ -101,11 +104,13 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     ("People", _l("查询"), "search", (
         (people.PeopleView, _l("报名人员查询"), "people"),
         (certificates.CertificateView, _l("证书"), "medal"),
+        (pushing.PushView, _l("证书推送"), "send"),
     )),
     ("Operation", _l("系统"), "gear", (
         (staff.StaffView, _l("帐号"), "user"),
         (roles.RoleView, _l("角色"), "lock"),
         (staff.ColleagueView, _l("人员"), "people"),
+        (signing.SigningKeyView, _l("签章密钥"), "lock"),
         (audit.AuditView, _l("审计日志"), "shield"),
         (console.ConsoleView, _l("控制台"), "gear"),
     )),
@@ -113,7 +118,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
 
 PLAIN: tuple[Any, ...] = (
     accounts.PasswordView, safety.SafetyView, files.FileView, jobs.JobView, records.RecordView, registration.RegistrationView,
-    registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup,
+    registration.ResetView, payments.AlipayView, health.HealthView, lookup.CertificateLookup, verify.CertificateVerify,
     calendar.CalendarFeedView, captcha.CaptchaView, invoice_sellers.InvoiceSellerView, plan_typing.PlanTypingView, notices.NoticeView,
     teachers.TeacherView,
     waitlist.WaitlistView, attendance.AttendanceView, carry_overs.CarryOverView,

@@ -14,7 +14,19 @@ from app.extensions import db
 from app.operations import corrections
 from app.operations.filings import licence_warning
 from app.workflow import SUBJECTS
-from models import Certificate, Enrolment, Enterprise, ExamPlan, ImportBatch, Institution, Order, ScoreReport, Sitting, TrainingPlan
+from models import (
+    Certificate,
+    CertificateChange,
+    Enrolment,
+    Enterprise,
+    ExamPlan,
+    ImportBatch,
+    Institution,
+    Order,
+    ScoreReport,
+    Sitting,
+    TrainingPlan,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,10 @@ def _for_authority(actor: Actor) -> list[Task]:
     tasks.append(Task("CertificateIssueView.list", {}, _count(
         actor, ScoreReport, ScoreReport.authority_id == actor.authority_id, ScoreReport.review_state == "approved", lacks),
         _("待生成证书的考核")))
-    tasks.append(Task("CertificateView.list", {"push": "failed"}, _count(actor, Certificate, Certificate.push_state == "failed"),
+    asked = exists().where(CertificateChange.certificate_id == Certificate.id, CertificateChange.state == "asked")
+    tasks.append(Task("CertificateView.list", {"change": "asked"}, _count(
+        actor, Certificate, Certificate.authority_id == actor.authority_id, asked), _("待复核的证书申请")))
+    tasks.append(Task("PushView.list", {"push": "failed"}, _count(actor, Certificate, Certificate.push_state == "failed"),
                       _("推送失败的证书")))
     return tasks
 

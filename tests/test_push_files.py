@@ -1,0 +1,91 @@
+"""The other way to the ministry: a file that a person takes there, and the word on what became of it (M1)."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from openpyxl import Workbook, load_workbook
+from sqlalchemy import select
+
+from app.extensions import db
+from app.operations import certificates, push
+from models import Certificate, PushBatch
+
+
+@pytest.fixture
+def waiting(app: Any, make: Any, monkeypatch: Any) -> list[Certificate]:
+    monkeypatch.setitem(app.extensions, "settings", replace(app.extensions["settings"], ministry_adapter="file"))
+    certificates.run_issue(make.report(people=3).id, lambda done, total: None)
+    return every()
+
+
+def every() -> list[Certificate]:
+    db.session.expire_all()
+    return list(db.session.scalars(select(Certificate).order_by(Certificate.number)))
+
+
+def batch() -> PushBatch:
+    return db.session.scalars(select(PushBatch).order_by(PushBatch.id.desc())).first()
+
+
+def results(*rows: tuple[str, str, str]) -> tuple[io.BytesIO, str]:
+    book, out = Workbook(), io.BytesIO()
+    book.active.append(["证书编号", "推送结果", "失败原因"])
+    for row in rows:
+        book.active.append(list(row))
+    book.save(out)
+    return io.BytesIO(out.getvalue()), "结果.xlsx"
+
+
+def test_a_file_has_what_waits_once_and_its_results_come_back(waiting: list[Certificate], login: Any, standins: Any) -> None:
+    push.run_push(0, lambda done, total: None)
+    assert standins.control("ministry", "certificates.json")["calls"] == {}, "nothing goes by itself"
+    city = login("hangzhou")
+    city.post("/push/batches")
+    city.post("/push/batches")
+    assert "没有待推送的证书" in city.get("/push/").text
+    found = batch()
+    sheet = load_workbook(io.BytesIO(city.get(f"/push/batches/{found.id}/certificates.xlsx").data)).worksheets[0]
+    cells = [str(cell.value) for row in sheet.iter_rows() for cell in row]
+    assert all(row.number in cells and row.id_number in cells for row in waiting)
+    assert [row.push_state for row in every()] == ["exported"] * 3
+    first, second, third = (row.number for row in waiting)
+    for wrong, said in ((results((first, "成功", "")), "没有结果"), (results((first, "也许", "")), "成功”或“失败"),
+                        (results(("X1", "成功", "")), "不在这个批次")):
+        city.post(f"/push/batches/{found.id}/confirm", data={"file": wrong})
+        assert said in city.get("/push/").text
+        assert [row.push_state for row in every()] == ["exported"] * 3
+    city.post(f"/push/batches/{found.id}/confirm", data={
+        "file": results((first, "成功", ""), (second, "失败", "姓名与公安库不符"), (third, "成功", ""))})
+    assert [row.push_state for row in every()] == ["pushed", "failed", "pushed"]
+    page = city.get("/push/?push=failed").text
+    assert "姓名与公安库不符" in page
+    assert (batch().state, batch().pushed) == ("confirmed", 2)
+    city.post(f"/push/batches/{found.id}/confirm", data={"all": "1"})
+    assert "已经处理过" in city.get("/push/").text
+
+
+def test_what_was_revoked_meanwhile_waits_for_the_next_file(waiting: list[Certificate], login: Any) -> None:
+    city = login("hangzhou")
+    city.post("/push/batches")
+    city.post(f"/certificates/{waiting[0].id}/revoke", data={"remark": "成绩取消"})
+    city.post(f"/push/batches/{batch().id}/confirm", data={"all": "1"})
+    assert [row.push_state for row in every()] == ["waiting", "pushed", "pushed"]
+    assert every()[0].push_word == "pushed"
+    city.post("/push/batches")
+    assert batch().people == 1
+
+
+def test_a_file_that_was_not_used_is_discarded_and_strangers_have_no_part_in_it(waiting: list[Certificate], login: Any) -> None:
+    city = login("hangzhou")
+    city.post("/push/batches")
+    key = batch().id
+    assert login("ningbo").post(f"/push/batches/{key}/confirm", data={"all": "1"}).status_code == 404
+    assert login("hjp").post(f"/push/batches/{key}/discard").status_code == 403
+    login("province").post(f"/push/batches/{key}/confirm", data={"all": "1"})
+    assert batch().state == "exported"
+    city.post(f"/push/batches/{key}/discard")
+    assert [row.push_state for row in every()] == ["waiting"] * 3
