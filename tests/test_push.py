@@ -90,8 +90,8 @@ def test_many_failed_ones_are_pushed_again_with_one_press(waiting: list[Certific
     run()
     city = login("hangzhou")
     page = city.get("/push/?push=failed").text
-    assert "重新推送" in page
-    assert "重新推送" not in city.get("/push/").text
+    assert "重新推送所选" in page
+    assert "重新推送所选" not in city.get("/push/").text
     for username, status in (("hjp", 403), ("91330100MA2AAAA05G", 403), ("ningbo", 303)):
         assert login(username).post("/push/again", data={"all": "1", "push": "failed"}).status_code == status
     assert sorted(states()) == ["failed", "failed", "failed", "pushed"]
