@@ -12,6 +12,8 @@ import pytest
 from tests import services
 
 PROMISED = {
+    "certificates": {"rows", "database", "signed_per_s"},
+    "push": {"rows", "calls", "duplicates", "missing"},
     "import": {"rows", "database", "s_per_1000"},
     "lists": {"plans", "database", "statements", "floor_statements", "last_page_s", "kb"},
     "seats": {"seats", "clients", "database", "orders", "orders_per_s", "oversold", "lost", "p95_ms", "statements"},
@@ -20,7 +22,7 @@ PROMISED = {
     "ocr": {"pictures", "s_per_picture", "first_s", "uscc_right", "name_right", "address_right", "uscc_undetected"},
     "lookup": {"certificates", "requests", "database", "requests_per_s"},
 }
-SIZES = {"ocr": "2"}  # pictures, each of which takes its time
+SIZES = {"certificates": "6", "push": "20", "ocr": "2"}  # pictures, each of which takes its time
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,4 +48,4 @@ def test_a_row_is_one_line_of_json(name: str) -> None:
 def test_an_unknown_row_is_answered_with_the_rows_there_are() -> None:
     ran = bench("speed")
     assert ran.returncode == 2
-    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, photos, lookup, seats" in ran.stderr
+    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, photos, lookup, seats, certificates, push" in ran.stderr

@@ -226,6 +226,24 @@ def test_the_console_refuses_a_pattern_and_keeps_the_old_one(login: Any) -> None
     assert db.session.get(Parameter, "certificate_number").value == "ZJ{yyyy}{seq:5}"
 
 
+def test_the_console_shows_the_next_number_of_a_pattern_while_it_is_typed(login: Any, make: Any, run_jobs: Any) -> None:
+    admin, year = login("admin"), clock.shanghai_day().year
+    issue(login("hangzhou"), run_jobs, make.report(people=2))
+    assert "data-number-preview" in admin.get("/console/parameters/edit/?id=certificate_number").text
+
+    def shown(pattern: str) -> Any:
+        return admin.get("/console/parameters/preview", query_string={"value": pattern}).json
+
+    found = shown("{prov:2}{yyyy}{occ:3}{level:1}{seq:6}")
+    assert (found["error"], found["rows"][0][2]) == ("", f"33{year}0205000003")
+    assert shown("ZJ{yyyy}{seq:5}")["rows"][0][2] == f"ZJ{year}00001"
+    assert "证书编号规则不正确" in shown("{seq}")["error"]
+    assert "放不进" in shown("{occ:1}{seq:6}")["error"]
+    assert login("hangzhou").get("/console/parameters/preview").status_code == 403
+    issue(login("hangzhou"), run_jobs, make.report(people=1))
+    assert issued()[-1].number == f"33{year}0205000003", "what was shown took nothing"
+
+
 @pytest.fixture
 def certificate(make: Any, app: Any) -> Certificate:
     report = make.report(people=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import abort, flash, redirect, request, url_for
+from flask import abort, flash, jsonify, redirect, request, url_for
 from flask_admin import expose
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.form import SecureForm
@@ -18,8 +18,7 @@ from wtforms.validators import Regexp, ValidationError
 
 from app import parameters
 from app.errors import Invalid, PortalError
-from app.operations import entries
-from app.operations.numbering import parse_pattern
+from app.operations import entries, numbering
 from app.security import current_actor
 from app.workflow import SUBJECTS
 from models import Parameter
@@ -145,6 +144,16 @@ class ParameterView(DictionaryView):
     column_editable_list = ()
     column_default_sort = "key"
     form_columns = ("value",)
+    edit_template = "console/parameter.html"
+
+    @expose("/preview")
+    def preview(self) -> Any:
+        """The next certificate numbers under a pattern that is being typed, or why it cannot be used."""
+        try:
+            rows = numbering.preview(request.args.get("value", "")[:100])
+        except Invalid as error:
+            return jsonify(rows=[], error=str(error))
+        return jsonify(rows=rows, error="")
 
     def on_model_change(self, form: Any, model: Parameter, is_created: bool) -> None:
         try:
@@ -157,7 +166,7 @@ class ParameterView(DictionaryView):
 def check_value(key: str, value: str) -> None:
     """A parameter's value is read by the very code that will use it. Raises `Invalid` in words."""
     if key == "certificate_number":
-        parse_pattern(value)
+        numbering.preview(value)
     elif key in parameters.TEXTS:
         parameters.check_text(key, value)
     else:
