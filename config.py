@@ -30,7 +30,8 @@ DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in e
     "carry_over_undone", "invoice_issued", "unlock_asked", "unlock_granted", "unlock_refused", "person_mismatch", "person_corrected",
     "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed",
     "resize_asked", "cancel_asked", "plan_resized", "resize_granted", "resize_refused", "cancel_granted", "cancel_refused",
-    "plan_cancelled", "withdrawal_asked", "withdrawal_granted", "withdrawal_refused"), 1))
+    "plan_cancelled", "withdrawal_asked", "withdrawal_granted", "withdrawal_refused",
+    "certificate_revoked", "certificate_replaced"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
 
