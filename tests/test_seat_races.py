@@ -271,3 +271,39 @@ def test_without_the_lock_an_offer_would_be_used_after_it_went_to_the_next(shop:
         assert seats.take(plan, 1, offer=reserved), "the counter alone cannot know whose reservation it is"
     with shop.tables():
         assert [(taken.id, people, offered) for taken, people, offered in seats.differences()] == [(plan, 0, 1)]
+
+
+def one_person_in_two_plans(shop: Shop, monkeypatch: Any) -> int:
+    """Two lists of the same people for the same occupation and level, in two plans, ordered at once by processes that have both
+    looked before either writes; how many of the two were ordered."""
+    first, second = shop.plan(), shop.plan()
+    batches = [shop.batch(first), shop.batch(second)]
+    with shop.tables(), transaction() as session:
+        people = session.scalars(select(Enrolment).where(Enrolment.batch_id == batches[0]).order_by(Enrolment.id)).all()
+        again = session.scalars(select(Enrolment).where(Enrolment.batch_id == batches[1]).order_by(Enrolment.id)).all()
+        for one, same in zip(people, again, strict=True):
+            same.id_number, same.id_number_index = one.id_number, one.id_number_index
+    real = seats.already_live
+
+    def slowly(batch_id: int, plan_id: int) -> list[Enrolment]:
+        found = real(batch_id, plan_id)
+        time.sleep(0.5)
+        return found
+
+    monkeypatch.setattr(seats, "already_live", slowly)
+    actor = shop.make.actor(FIRST)
+
+    def ordering(batch: int) -> Callable[[], object]:
+        return lambda: orders.create(db.session.get_one(ImportBatch, batch), actor=actor)
+
+    return sum(in_processes(shop, [ordering(batch) for batch in batches]))
+
+
+def test_one_person_is_not_ordered_into_two_plans_at_once(shop: Shop, monkeypatch: Any) -> None:
+    assert one_person_in_two_plans(shop, monkeypatch) == 1
+
+
+def test_without_the_queue_one_person_would_be_ordered_into_two_plans(shop: Shop, monkeypatch: Any) -> None:
+    """Negative control. On SQLite it is the one writer's lock that guards."""
+    monkeypatch.setattr(seats, "queue_up", lambda _batch: None)
+    assert one_person_in_two_plans(shop, monkeypatch) == (1 if db.engine.dialect.name == "sqlite" else 2)

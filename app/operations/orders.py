@@ -69,6 +69,7 @@ def _ordered(batch: ImportBatch, actor: Actor) -> Order:
     ask again, and all that comes after the first of them is under the plan's lock."""
     plan = _open_plan(batch, actor)
     people = _count_people(batch)
+    seats.queue_up(batch.id)
     if people and not plan.seats_reserved and not seats.already_live(batch.id, plan.id) and seats.take(plan.id, people):
         return _written(batch, plan, people, actor)
     plan = seats.lock(plan.id)
