@@ -239,7 +239,8 @@ def steps_open_to(actor: Actor, subject: Reviewed) -> list[Step]:
 # The small tables of the same form. Each names the moves allowed; a harmless repeat is a move to where it already is.
 Moves = Mapping[str, tuple[str, ...]]
 
-IMPORT_MOVES: Moves = {"waiting": ("clean", "faulty"), "clean": ("discarded",), "faulty": ("discarded",)}
+IMPORT_MOVES: Moves = {"waiting": ("clean", "faulty", "unmapped"), "clean": ("discarded",), "faulty": ("waiting", "discarded"),
+                       "unmapped": ("waiting", "discarded")}
 PHOTO_MOVES: Moves = {"open": ("waiting",), "waiting": ("done", "failed")}
 # 核对: a corrected person may be corrected again until the institution has looked.
 CHECK_MOVES: Moves = {"ok": ("mismatch",), "mismatch": ("mismatch", "ok", "corrected"), "corrected": ("corrected", "ok", "mismatch")}

@@ -24,7 +24,7 @@ from models.readings import LicenceReading
 from models.reconciliations import BillDifference, BillEntry, Reconciliation
 from models.refunds import Refund, RefundEnrolment
 from models.reviews import BulkRun, ReviewEvent, SubmissionSnapshot
-from models.rosters import Enrolment, ImportBatch
+from models.rosters import Enrolment, ImportBatch, RosterHeading, RosterUpload
 from models.scores import ScoreChange, ScoreCorrection, ScoreCorrectionLine, ScoreIntake
 from models.sign_ins import RecoveryCode, SecondFactor, SignIn
 from models.signing import SigningKey
@@ -39,8 +39,8 @@ __all__ = [
     "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PersonCheck", "PhoneCode",
     "PhotoPart", "PhotoReading", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation",
     "PushBatch", "Reconciliation", "RecoveryCode", "Refund", "RefundEnrolment", "Region", "RegistrationDraft", "Remark",
-    "ReviewEvent", "RoleRegion", "Room", "ScoreChange", "ScoreCorrection", "ScoreCorrectionLine", "ScoreIntake",
-    "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey", "Sitting", "SkillLevel", "SpentCaptcha",
-    "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation", "TeacherPaper", "Timer", "Title",
-    "TrainingPlan", "WaitlistEntry", "Withdrawal",
+    "ReviewEvent", "RoleRegion", "Room", "RosterHeading", "RosterUpload", "ScoreChange", "ScoreCorrection",
+    "ScoreCorrectionLine", "ScoreIntake", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey",
+    "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation",
+    "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
 ]

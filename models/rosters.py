@@ -21,11 +21,15 @@ LIVE = ("held", "enrolled")
 
 
 class ImportBatch(Model):
-    """One uploaded 报名人员信息表. States: waiting → clean (its people are drafts) or faulty (nothing was written)."""
+    """One list of workers, from one workbook and those that mend it.
+
+    States: waiting → clean (its people are drafts), faulty (nothing was written) or unmapped (a person must say which column
+    is which); the latter two wait again when a person mends, maps, or takes the good rows alone.
+    """
 
     __tablename__ = "import_batch"
     __table_args__ = (
-        CheckConstraint("state IN ('waiting','clean','faulty','discarded')", name="import_batch_state"),
+        CheckConstraint("state IN ('waiting','unmapped','clean','faulty','discarded')", name="import_batch_state"),
         CheckConstraint("state <> 'clean' OR people > 0", name="import_batch_evidence"),
     )
     id: Mapped[Id]
@@ -35,8 +39,18 @@ class ImportBatch(Model):
     marked_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
     state: Mapped[State] = mapped_column(String(20), default="waiting")
     people: Mapped[int] = mapped_column(default=0)
-    # [{"row": 3, "column": "身份证号", "reason": "..."}], row numbers as Excel shows them; row 0 is the whole workbook.
-    faults: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    # While faulty: how many people are without a fault, and how many faults there are (`faults` holds the first of them).
+    good: Mapped[int] = mapped_column(default=0)
+    fault_count: Mapped[int] = mapped_column(default=0)
+    faulty_rows: Mapped[int] = mapped_column(default=0)
+    # A person has chosen to take the rows without a fault and leave the others.
+    take_good: Mapped[bool] = mapped_column(default=False)
+    # [{"row": 3, "column": "身份证号", "reason": "...", "advice": "..."}], row numbers as Excel shows them; row 0 is the whole
+    # workbook. Loaded when asked for: a list of lists needs none of it.
+    faults: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, deferred=True)
+    # What else a person must know: {"mended": [{"row", "column", "was", "now"}], "mended_count": 3, "notes": ["..."],
+    # "columns": {"heading_row": 2, "headings": [[1, "姓名", "王伟"]], "fields": {"姓名": 1}}}. Numbers of people are masked.
+    findings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, deferred=True)
     created_by_id: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     plan: Mapped[TrainingPlan] = relationship()
@@ -44,6 +58,34 @@ class ImportBatch(Model):
     workbook: Mapped[StoredFile] = relationship(foreign_keys=[workbook_id])
     marked: Mapped[StoredFile | None] = relationship(foreign_keys=[marked_id])
     enrolments: Mapped[list[Enrolment]] = relationship(back_populates="batch", order_by="Enrolment.id")
+    uploads: Mapped[list[RosterUpload]] = relationship(back_populates="batch", order_by="RosterUpload.id")
+
+
+class RosterUpload(Model):
+    """One workbook of a list, the first or one that mends it, and the consent that was confirmed with it: who, when, which words."""
+
+    __tablename__ = "roster_upload"
+    __table_args__ = (CheckConstraint("consent <> ''", name="roster_upload_consent"),)
+    id: Mapped[Id]
+    batch_id: Mapped[int] = mapped_column(ForeignKey("import_batch.id"), index=True)
+    workbook_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"))
+    # Field -> column, where a person has said it for this workbook.
+    columns: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+    consent: Mapped[str] = mapped_column(String(300))
+    created_by_id: Mapped[int]
+    created_by_name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    batch: Mapped[ImportBatch] = relationship(back_populates="uploads")
+    workbook: Mapped[StoredFile] = relationship()
+
+
+class RosterHeading(Model):
+    """What an enterprise calls a column in its own workbooks: learnt once, kept for the next."""
+
+    __tablename__ = "roster_heading"
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), primary_key=True)
+    heading: Mapped[str] = mapped_column(String(50), primary_key=True)
+    field: Mapped[str] = mapped_column(String(20))
 
 
 class Enrolment(Model):

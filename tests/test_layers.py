@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app/operations": (
         "models", "app.workflow", "app.scope", "app.audit", "app.notices", "app.jobs", "app.files", "app.parameters", "app.gateways",
         "app.documents", "app.identifiers", "app.clock", "app.actors", "app.errors", "app.extensions", "app.crypto",
-        "app.permissions", "app.areas", "app.sets", "app.security", "app.presentation",
+        "app.permissions", "app.areas", "app.bulk", "app.sets", "app.security", "app.presentation",
     ),
     "views": ("app", "models", "config.VERSION"),
     "workers": ("app", "models", "config", "standins"),

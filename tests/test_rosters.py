@@ -74,7 +74,7 @@ def test_a_faulty_roster_writes_nothing_and_tells_every_fault(login: Any, plan: 
     bad = [
         good[0], Person("", good[1].id_number, good[1].phone, "钢筋工"),
         Person("张三", good[2].id_number[:-1] + ("0" if good[2].id_number[-1] != "0" else "1"), "12345", "钢筋工"),
-        Person("李四", good[0].id_number, "13800138000", "砌筑工"), Person("王五", "33010620150101001X", "13800138000", "钢筋 工"),
+        Person("李四", good[0].id_number, "13800138000", "砌筑工"), Person("王五", "33010620150101001X", "13800138000", "钢筋弓"),
     ]
     location = bring(client, plan, filled_roster(template(client), bad)).location
     run_jobs()
@@ -85,6 +85,7 @@ def test_a_faulty_roster_writes_nothing_and_tells_every_fault(login: Any, plan: 
     assert {(4, "姓名"), (5, "身份证号"), (5, "手机号"), (6, "身份证号"), (6, "职业（工种）名称"), (7, "职业（工种）名称")} <= told
     assert "与第 3 行重复" in reasons(batch)
     assert "本培训计划不含这个工种和等级" in reasons(batch)
+    assert "是不是：钢筋工" in next(fault["advice"] for fault in batch.faults if (fault["row"], fault["column"]) == (7, "职业（工种）名称"))
     assert "没有导入" in client.get(location).text
 
 

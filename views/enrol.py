@@ -67,7 +67,7 @@ class EnrolView(PortalView):
         enterprise = self.fetch(Enterprise, self.actor.enterprise_id)
         return self.page("portal/enrol/plan.html", plan=plan, title=plan.name, batches=batches.all(), forms=dict(FORMS),
                          sessions=SESSIONS, occupation_names=occupation_names(plan),
-                         enterprise=enterprise, cancelled=plan_changes.cancellation_of(plan),
+                         consent_words=rosters.consent_words(), enterprise=enterprise, cancelled=plan_changes.cancellation_of(plan),
                          standing=open_plans.standings([plan], enterprise)[plan.id])
 
     @page("/plans/<int:plan_id>/standing", "show")

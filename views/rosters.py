@@ -10,6 +10,8 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import joinedload
 
 from app import files, scope
+from app.documents.columns import FIELDS
+from app.documents.roster import ROSTER_REQUIRED
 from app.errors import NotFound
 from app.operations import rosters
 from models import Enrolment, ImportBatch, TrainingPlan
@@ -40,7 +42,29 @@ class RosterView(PortalView):
         return self.page(
             "portal/enrol/batch.html", batch=batch, plan=batch.plan, listing=rows, title=_("报名名单"),
             lacking=people_lacking(self.actor, batch), order_id=order_of(self.actor, batch), job=rosters.import_job(batch),
-            shown_faults=rosters.SHOWN_FAULTS)
+            shown_faults=rosters.SHOWN_FAULTS, shown_mended=rosters.SHOWN_MENDED, fields=FIELDS, required=ROSTER_REQUIRED,
+            consent_words=rosters.consent_words())
+
+    @page("/batches/<int:batch_id>/mend", "import", ("POST",))
+    def mend(self, batch_id: int) -> Any:
+        batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.plan))
+        name, data = uploaded("workbook")
+        rosters.mend(batch, name, data, request.form.get("consent") == "1", actor=self.actor)
+        return self.to("show", batch_id=batch.id)
+
+    @page("/batches/<int:batch_id>/columns", "import", ("POST",))
+    def columns(self, batch_id: int) -> Any:
+        batch = self.fetch(ImportBatch, batch_id)
+        chosen = {name: int(value) for number, name in enumerate(FIELDS) if (value := request.form.get(f"field-{number}", "")).isdecimal()}
+        rosters.map_columns(batch, chosen, actor=self.actor)
+        said(_("已记住各列的用途，下次上传不必再选。"))
+        return self.to("show", batch_id=batch.id)
+
+    @page("/batches/<int:batch_id>/good", "import", ("POST",))
+    def good(self, batch_id: int) -> Any:
+        batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.plan))
+        rosters.take_good_rows(batch, actor=self.actor)
+        return self.to("show", batch_id=batch.id)
 
     @page("/batches/<int:batch_id>/discard", "import", ("POST",))
     def discard(self, batch_id: int) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 _SCRIPTS = Path(__file__).parent / "children"
 
@@ -21,6 +21,35 @@ class ChildFailed(Exception):
         self.detail = detail
 
 
+class Child:
+    """A child that is starting, used as a context: it loads its parser while the caller still looks at the file, and is gone at
+    the end of the block whatever has happened."""
+
+    def __init__(self, script: str, arguments: list[str], *, timeout: float, memory_mb: int) -> None:
+        self._timeout = timeout
+        command = [sys.executable, "-I", str(_SCRIPTS / f"{script}.py"), str(memory_mb), str(int(timeout) + 1), *arguments]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                         env={"LANG": "C.UTF-8"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    def answer(self, payload: bytes) -> bytes:
+        """Give it its stdin and wait for its stdout. Raises `ChildFailed`."""
+        try:
+            answer, said = self._process.communicate(payload, self._timeout)
+        except subprocess.TimeoutExpired:
+            raise ChildFailed("timeout", f"{self._timeout:g} s") from None
+        if self._process.returncode != 0:
+            raise ChildFailed("crashed", f"exit {self._process.returncode}: " + said[-2000:].decode("utf-8", "replace"))
+        return answer
+
+
 def run_child(script: str, arguments: list[str], payload: bytes, *, timeout: float, memory_mb: int) -> bytes:
     """Run `children/<script>.py` on `payload` (its stdin) and return its stdout.
 
@@ -28,13 +57,5 @@ def run_child(script: str, arguments: list[str], payload: bytes, *, timeout: flo
     hook is not safe under threads). The child gets an empty environment, so that no secret of the portal is in its
     reach, and `-I`, so that neither the working directory nor PYTHONPATH adds modules. Raises `ChildFailed`.
     """
-    command = [sys.executable, "-I", str(_SCRIPTS / f"{script}.py"), str(memory_mb), str(int(timeout) + 1), *arguments]
-    try:
-        done = subprocess.run(
-            command, input=payload, capture_output=True, timeout=timeout, check=False, env={"LANG": "C.UTF-8"}
-        )
-    except subprocess.TimeoutExpired:
-        raise ChildFailed("timeout", f"{timeout:g} s") from None
-    if done.returncode != 0:
-        raise ChildFailed("crashed", f"exit {done.returncode}: " + done.stderr[-2000:].decode("utf-8", "replace"))
-    return done.stdout
+    with Child(script, arguments, timeout=timeout, memory_mb=memory_mb) as child:
+        return child.answer(payload)

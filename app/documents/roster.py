@@ -32,6 +32,8 @@ from app.documents.workbooks import Sheet
 NAME, ID_NUMBER, PHONE = "姓名", "身份证号", "手机号"
 OCCUPATION, LEVEL = "职业（工种）名称", "职业等级"
 TITLE, EDUCATION, REMARK = "职称", "文化程度", "备注"
+# Not in the template; where a workbook has them they are compared with the ID number.
+SEX, BIRTH = "性别", "出生日期"
 ROSTER_SHEET, OPTIONS_SHEET = "人员信息", "选项"
 ROSTER_HEADINGS = (NAME, ID_NUMBER, PHONE, OCCUPATION, LEVEL, TITLE, EDUCATION, REMARK)
 ROSTER_REQUIRED = ROSTER_HEADINGS[:-1]

@@ -115,18 +115,6 @@ def write_summary(
     return workbook_bytes(workbook)
 
 
-def plain_workbook(sheets: Sequence[tuple[str, Sequence[Sequence[Value]]]]) -> bytes:
-    """The values alone, each where it was: row n of a sheet is row n of the workbook."""
-    workbook = Workbook(write_only=True)
-    for name, rows in sheets:
-        sheet = workbook.create_sheet(sheet_name(name))
-        for row in rows:
-            sheet.append([_body_cell(sheet, value) for value in row])
-    if not sheets:
-        workbook.create_sheet("Sheet1")
-    return workbook_bytes(workbook)
-
-
 def sheet_name(text: str) -> str:
     """`text` without what Excel forbids in the name of a sheet, at most 31 characters."""
     name = _NOT_IN_SHEET_NAME.sub(" ", clean_text(text)).strip(" '")[:_MAX_SHEET_NAME]

@@ -1,34 +1,57 @@
 """Rosters: taking in a workbook of workers, all rows or none (E12, E13, C5).
 
-The upload only keeps the file and asks for a job; the job checks every row, and then writes either all drafts in one
-transaction, or the list of faults with the person's own workbook marked.
+The upload only keeps the file, the consent and a job; the job checks every row, and then writes either all drafts in one
+transaction, or the list of faults with the person's own workbook marked. A faulty list is mended by another workbook, which
+needs hold only the rows that were wrong: the good rows of those before are read again from them, so that no row is kept twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
-from app import audit, clock, files, jobs, workflow
+from app import audit, bulk, clock, files, jobs, workflow
 from app.actors import Actor
 from app.crypto import vault
 from app.documents import roster
+from app.documents.columns import FIELDS, bare
 from app.documents.faults import DocumentFault
 from app.documents.workbooks import Fault, mark_faults
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import db, transaction
-from app.operations.roster_rows import PersonRow, Roster, RowFault, choices_of, read
-from models import Education, Enrolment, Enterprise, ImportBatch, Job, Occupation, SkillLevel, Title, TrainingPlan
+from app.gateways.errors import GatewayError
+from app.identifiers import mask_id_number
+from app.operations.roster_doubles import live_elsewhere
+from app.operations.roster_rows import Choices, Mended, PersonRow, Roster, RowFault, choices_of, read
+from models import (
+    Education,
+    Enrolment,
+    Enterprise,
+    ImportBatch,
+    Job,
+    Occupation,
+    RosterHeading,
+    RosterUpload,
+    SkillLevel,
+    Title,
+    TrainingPlan,
+)
 
-__all__ = ["discard", "run_import", "start_import", "template"]
+__all__ = ["discard", "map_columns", "mend", "run_import", "start_import", "take_good_rows", "template"]
 
 IMPORT_JOB = "import_roster"
 MOST_BYTES = 20 * 1024 * 1024
-# A page can show so many faults; the marked workbook has them all.
-SHOWN_FAULTS = 500
+# A page can show so many; the batch remembers some more, the marked workbook has them all.
+SHOWN_FAULTS, SHOWN_MENDED = 500, 100
+KEPT_FAULTS, KEPT_MENDED = 5000, 500
 Report = Callable[[int, int], None]
+DRAFT_COLUMNS = ("batch_id", "plan_id", "enterprise_id", "institution_id", "authority_id", "state", "name", "id_number", "id_number_index",
+                 "phone", "phone_index", "sex", "birth", "occupation_id", "level_id", "title_id", "education_id", "note", "created_at")
+SEALED_COLUMNS = ("id_number", "id_number_index", "phone", "phone_index")
 
 
 def template() -> bytes:
@@ -39,13 +62,16 @@ def template() -> bytes:
     return roster.roster_template(names(Occupation), names(SkillLevel), names(Title), names(Education))
 
 
+def consent_words() -> str:
+    """What the enterprise confirms with each workbook; the words are kept with it."""
+    return _("本单位已取得名单中每位人员本人同意，提供其身份证号、手机号和照片用于报名、考核和发证。")
+
+
 def check_may_enrol(plan: TrainingPlan, *, actor: Actor) -> None:
     """E7, E11: the enterprise is approved and the plan is enrolling. Raises `Forbidden` or `Conflict`."""
     enterprise = db.session.get(Enterprise, actor.enterprise_id) if actor.enterprise_id else None
     if enterprise is None or not enterprise.may_enrol:
         raise Forbidden(_("贵单位的注册信息尚未通过主管部门审核，暂不能报名。请在“企业”页查看审核状态。"))
-    if plan.cancelled_at is not None:
-        raise Conflict(_("培训计划“%(name)s”已取消，不能报名。", name=plan.name))
     if not plan.enrolling:
         raise Conflict(_("培训计划“%(name)s”不在报名时间内，不能报名。", name=plan.name))
 
@@ -53,19 +79,91 @@ def check_may_enrol(plan: TrainingPlan, *, actor: Actor) -> None:
 def start_import(plan: TrainingPlan, name: str, data: bytes, consent: bool, *, actor: Actor) -> ImportBatch:
     """Keep an uploaded roster and ask for its import. Raises `Invalid` for a missing consent or a file too large."""
     check_may_enrol(plan, actor=actor)
-    if not consent:
-        raise Invalid(_("请确认已取得本人同意，再上传名单。"), "consent")
-    if len(data) > MOST_BYTES:
-        raise Invalid(_("表格超过 20 MB，请删去多余的内容后再上传。"), "workbook")
+    _check_upload(data, consent)
     with transaction() as session:
         stored = files.keep(data, kind="roster", name=name, content_type=files.XLSX, enterprise_id=actor.enterprise_id)
         batch = ImportBatch(plan_id=plan.id, enterprise_id=actor.enterprise_id, workbook_id=stored.id,
                             created_by_id=actor.user_id, created_at=clock.now())
         session.add(batch)
         session.flush()
+        _upload(batch, stored.id, actor)
         jobs.schedule(IMPORT_JOB, batch.id, enterprise_id=actor.enterprise_id)
-        audit.record(actor, "import_roster", batch, {"plan": plan.name, "file": name, "workers_consented": True})
+        audit.record(actor, "import_roster", batch, {"plan": plan.name, "file": name, "workers_consented": True,
+                                                      "consent": consent_words()})
     return batch
+
+
+def mend(batch: ImportBatch, name: str, data: bytes, consent: bool, *, actor: Actor) -> None:
+    """Take another workbook for a faulty list: the rows that were wrong, or all of them again. Raises as `start_import` does,
+    and `Conflict` when the list is no longer faulty."""
+    check_may_enrol(batch.plan, actor=actor)
+    _check_upload(data, consent)
+    with transaction():
+        stored = files.keep(data, kind="roster", name=name, content_type=files.XLSX, enterprise_id=batch.enterprise_id)
+        _upload(batch, stored.id, actor)
+        _wait_again(batch, workbook_id=stored.id)
+        audit.record(actor, "mend_roster", batch, {"plan": batch.plan.name, "file": name, "workers_consented": True,
+                                                   "consent": consent_words()})
+
+
+def map_columns(batch: ImportBatch, chosen: dict[str, int], *, actor: Actor) -> None:
+    """Say which column is which field, for this workbook and, by the headings, for the enterprise's next ones.
+
+    Raises `Invalid` when a required field has no column or a column is given twice, `Conflict` when the list moved on.
+    """
+    headings = {column: text for column, text, _sample in batch.findings.get("columns", {}).get("headings", [])}
+    fields = {name: column for name, column in chosen.items() if name in FIELDS and column in headings}
+    if lacking := [name for name in roster.ROSTER_REQUIRED if name not in fields]:
+        raise Invalid(_("请为这些项选择一列：%(names)s。", names="、".join(lacking)))
+    if len(set(fields.values())) < len(fields):
+        raise Invalid(_("同一列不能用作两项，请核对。"))
+    with transaction() as session:
+        for name, column in fields.items():
+            session.merge(RosterHeading(enterprise_id=batch.enterprise_id, heading=bare(headings[column])[:50], field=name))
+        batch.uploads[-1].columns = fields
+        _wait_again(batch)
+        audit.record(actor, "map_roster", batch, {"columns": {name: headings[column] for name, column in fields.items()}})
+
+
+def take_good_rows(batch: ImportBatch, *, actor: Actor) -> None:
+    """Import the rows without a fault and leave the others. Raises `Conflict` when there are none or the list moved on."""
+    check_may_enrol(batch.plan, actor=actor)
+    if not batch.good:
+        raise Conflict(_("这份名单没有可以导入的人员，请先修改。"))
+    with transaction():
+        _wait_again(batch, take_good=True)
+        audit.record(actor, "take_good_rows", batch, {"people": batch.good, "faulty_rows": batch.faulty_rows})
+
+
+def _check_upload(data: bytes, consent: bool) -> None:
+    if not consent:
+        raise Invalid(_("请确认已取得本人同意，再上传名单。"), "consent")
+    if len(data) > MOST_BYTES:
+        raise Invalid(_("表格超过 20 MB，请删去多余的内容后再上传。"), "workbook")
+
+
+def _upload(batch: ImportBatch, stored_id: int, actor: Actor) -> None:
+    db.session.add(RosterUpload(batch_id=batch.id, workbook_id=stored_id, consent=consent_words(), created_by_id=actor.user_id,
+                                created_by_name=actor.name[:100], created_at=clock.now()))
+    db.session.flush()
+
+
+def _wait_again(batch: ImportBatch, **values: object) -> None:
+    if batch.state not in ("faulty", "unmapped") or not workflow.move(
+            ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, batch.state, "waiting", **values):
+        raise Conflict(_("这份名单的状态已变化，请刷新页面查看。"))
+    jobs.schedule(IMPORT_JOB, batch.id, enterprise_id=batch.enterprise_id)
+
+
+@dataclass
+class _Found:
+    """What the workbooks of a list come to: the people, and what the newest one says."""
+
+    people: dict[str, PersonRow]
+    newest: Roster
+    faults: list[RowFault] = field(default_factory=list)
+    mended: list[Mended] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def run_import(batch_id: int, report: Report) -> None:
@@ -73,71 +171,128 @@ def run_import(batch_id: int, report: Report) -> None:
     batch = db.session.get(ImportBatch, batch_id)
     if batch is None or batch.state != "waiting":
         return
-    data = files.read(batch.workbook)
     choices = choices_of(batch.plan)
-    db.session.commit()  # no lock is held while the workbook is read
-    found = read(data, choices, report)
-    if not found.faults and len(found.people) > batch.plan.seats:
-        found.faults.append(RowFault(0, 0, "", _("名单有 %(n)s 人，超过本计划的总名额 %(seats)s 人。", n=len(found.people),
-                                                 seats=batch.plan.seats)))
-    if not found.faults:
-        found.faults = _live_elsewhere(batch, found.people)
-    if found.faults:
-        _write_faults(batch, data, found)
+    learnt = {row.heading: row.field for row in db.session.scalars(
+        select(RosterHeading).where(RosterHeading.enterprise_id == batch.enterprise_id))}
+    given = [(files.read(upload.workbook), upload.columns) for upload in batch.uploads]
+    seats = batch.plan.seats
+    db.session.commit()  # no lock is held while the workbooks are read
+    found = _read_all(given, choices, learnt)
+    report(1, 3)
+    if found.newest.unmapped and not batch.take_good:
+        _write_unmapped(batch, found)
+        return
+    people, doubles = live_elsewhere(batch.plan_id, list(found.people.values()))
+    found.faults += doubles
+    if len(people) > seats:
+        found.faults.insert(0, RowFault(0, 0, "", _("名单有 %(n)s 人，超过本计划的总名额 %(seats)s 人。", n=len(people), seats=seats),
+                                        _("请删去一部分人员，或分到其他计划报名。")))
+    if found.faults and not (batch.take_good and 0 < len(people) <= seats):
+        _write_faults(batch, given[-1][0], found, people, report)
     else:
-        _write_people(batch, found.people)
+        _write_people(batch, found, people)
 
 
-def _live_elsewhere(batch: ImportBatch, people: list[PersonRow]) -> list[RowFault]:
-    """C15: who already has a seat in this plan, or for the same occupation and level in another that is not over."""
-    seal = vault()
-    rows = {seal.index(person.id_number, "id_number"): person for person in people}
-    live = db.session.execute(
-        select(Enrolment.id_number_index, Enrolment.plan_id, Enrolment.occupation_id, Enrolment.level_id, TrainingPlan.name)
-        .join(TrainingPlan, Enrolment.plan_id == TrainingPlan.id)
-        .where(Enrolment.state.in_(("held", "enrolled")), TrainingPlan.attendance_confirmed_at.is_(None),
-               TrainingPlan.cancelled_at.is_(None)))
-    faults = []
-    for index, plan_id, occupation_id, level_id, plan_name in live:
-        person = rows.get(bytes(index))
-        if person and (plan_id == batch.plan_id or (occupation_id, level_id) == (person.occupation_id, person.level_id)):
-            faults.append(RowFault(person.row, 0, roster.ID_NUMBER, _(
-                "%(name)s已报名“%(plan)s”，不能重复报名，请删去这一行。", name=person.name, plan=plan_name)))
-    db.session.commit()
-    return faults
+def _read_all(given: list[tuple[bytes, dict[str, int]]], choices: Choices, learnt: dict[str, str]) -> _Found:
+    """Read every workbook of a list. A later one replaces the people it names again; of the earlier ones only good rows count."""
+    people: dict[str, PersonRow] = {}
+    wrong = 0
+    for data, said in given[:-1]:
+        before = read(data, choices, learnt=learnt, said=said)
+        people |= {person.id_number: person._replace(row=0) for person in before.people}  # a row of another workbook
+        wrong = len({fault.row for fault in before.faults if fault.row and not fault.double}) or wrong
+    data, said = given[-1]
+    newest = read(data, choices, learnt=learnt, said=said)
+    now = {person.id_number: person for person in newest.people}
+    found = _Found(people | now, newest, list(newest.faults), newest.mended, list(newest.notes))
+    if people and not newest.faults and not people.keys() <= now.keys():  # not everybody again: only what was to be mended
+        sent = len(now.keys() - people.keys())
+        found.notes.insert(0, _("沿用之前检查无误的 %(n)s 人，这次改好送来 %(m)s 人。", n=len(people.keys() - now.keys()), m=len(now)))
+        if sent < wrong:
+            found.faults.append(RowFault(0, 0, "", _("上次有 %(n)s 行有错，这次只送来 %(m)s 行。", n=wrong, m=sent),
+                                         _("请把其余的行也改好上传；不报名的，可选择只导入无误的人员。")))
+    return found
 
 
-def _write_people(batch: ImportBatch, people: list[PersonRow]) -> None:
+def _write_people(batch: ImportBatch, found: _Found, people: list[PersonRow]) -> None:
     """All drafts and the batch's state in one transaction: killed anywhere, nothing or everything is there."""
     plan, at, seal = batch.plan, clock.now(), vault()
-    rows = [{
-        "batch_id": batch.id, "plan_id": plan.id, "enterprise_id": batch.enterprise_id, "institution_id": plan.institution_id,
-        "authority_id": plan.authority_id, "state": "draft", "name": person.name, "id_number": person.id_number,
-        "id_number_index": seal.index(person.id_number, "id_number"), "phone": person.phone,
-        "phone_index": seal.index(person.phone, "phone"), "sex": person.sex, "birth": person.birth,
-        "occupation_id": person.occupation_id, "level_id": person.level_id, "title_id": person.title_id,
-        "education_id": person.education_id, "note": person.note, "created_at": at,
-    } for person in people]
+    numbers, phones = [person.id_number for person in people], [person.phone for person in people]
+    sealed = zip(people, seal.seal_many(numbers, "id_number"), seal.index_many(numbers, "id_number"),
+                 seal.seal_many(phones, "phone"), seal.index_many(phones, "phone"), strict=True)
+    same = (batch.id, plan.id, batch.enterprise_id, plan.institution_id, plan.authority_id, "draft")
+    rows = [(*same, person.name, number, number_index, phone, phone_index, person.sex, person.birth, person.occupation_id,
+             person.level_id, person.title_id, person.education_id, person.note, at)
+            for person, number, number_index, phone, phone_index in sealed]
+    left = len({fault.row for fault in found.faults if fault.row})
     with transaction() as session:
-        if workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(rows)):
-            session.execute(insert(Enrolment), rows)
+        if workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(rows), good=0,
+                         faulty_rows=left, fault_count=len(found.faults), faults=_listed(found.faults), findings=_findings(found)):
+            bulk.load(session, Enrolment.__table__, DRAFT_COLUMNS, rows, ready=SEALED_COLUMNS)
 
 
-def _write_faults(batch: ImportBatch, data: bytes, found: Roster) -> None:
+def _write_unmapped(batch: ImportBatch, found: _Found) -> None:
+    with transaction():
+        workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "unmapped", faults=_listed(found.faults),
+                      fault_count=len(found.faults), findings=_findings(found))
+
+
+def _write_faults(batch: ImportBatch, data: bytes, found: _Found, people: list[PersonRow], report: Report) -> None:
     """The faults for the page, and the person's own workbook with the cells marked."""
-    marks = [Fault(fault.row, fault.column, fault.reason) for fault in found.faults if fault.row]
-    marked = None
-    if marks:
+    columns, marked = found.newest.columns, None
+    marks = [Fault(fault.row, fault.column or (columns.fields.get(fault.heading, 0) if columns else 0), fault.reason, fault.advice)
+             for fault in found.faults if fault.row]
+    if marks and columns and columns.heading_row:
         try:
-            marked = mark_faults(data, marks, sheet=roster.ROSTER_SHEET, heading_row=found.heading_row)
+            marked = mark_faults(data, marks, sheet=columns.sheet.name, heading_row=columns.heading_row, sheets=found.newest.sheets)
         except DocumentFault:
             marked = None  # the list on the page is complete without it
-    listed = [{"row": fault.row, "column": fault.heading, "reason": fault.reason} for fault in found.faults]
+    report(2, 3)
+    rows = len({fault.row for fault in found.faults if fault.row})
+    values: dict[str, Any] = {"faults": _listed(found.faults), "fault_count": len(found.faults), "faulty_rows": rows, "good": len(people),
+              "take_good": False, "findings": _findings(found)}
+    try:
+        _move_faulty(batch, values, marked)
+    except GatewayError:
+        # The store has no room, say. What is wrong is told all the same; only the workbook is not there.
+        values["findings"]["notes"].append(_("标注了错误的表格没有保存成功，请按错误清单修改，或稍后重新上传。"))
+        _move_faulty(batch, values, None)
+
+
+def _move_faulty(batch: ImportBatch, values: dict[str, Any], marked: bytes | None) -> None:
     with transaction():
-        stored = files.keep(marked, kind="marked_roster", name=f"标注-{batch.workbook.name}"[:180], content_type=files.XLSX,
+        stored = files.keep(marked, kind="marked_roster", name=_marked_name(batch.workbook.name), content_type=files.XLSX,
                             enterprise_id=batch.enterprise_id) if marked else None
-        workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "faulty", faults=listed,
-                      marked_id=stored.id if stored else None)
+        workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "faulty",
+                      marked_id=stored.id if stored else None, **values)
+
+
+def _marked_name(name: str) -> str:
+    """标注-名单.xlsx, whatever was brought: what goes out is an .xlsx."""
+    stem = name.removeprefix("标注-").rpartition(".")[0] or name
+    return f"标注-{stem[:170]}.xlsx"
+
+
+def _listed(faults: list[RowFault]) -> list[dict[str, object]]:
+    return [{"row": fault.row, "column": fault.heading, "reason": fault.reason, "advice": fault.advice} for fault in faults[:KEPT_FAULTS]]
+
+
+def _findings(found: _Found) -> dict[str, Any]:
+    """What else is to be told, for the page."""
+    columns = found.newest.columns
+    answer: dict[str, Any] = {"mended": [mend._asdict() for mend in found.mended[:KEPT_MENDED]],
+                                 "mended_count": len(found.mended), "notes": found.notes}
+    if columns and columns.heading_row:
+        rows = columns.sheet.rows[columns.heading_row:columns.heading_row + 1]
+        sample = {column: str(value) for row in rows for column, value in enumerate(row, 1) if value is not None}
+        answer["columns"] = {"fields": columns.fields, "headings": [
+            [column, text[:50], _masked(sample.get(column, ""))] for column, text in columns.headings[:100]]}
+    return answer
+
+
+def _masked(text: str) -> str:
+    """A value beside its heading: enough to know the column by, not the person."""
+    return mask_id_number(text[:20]) if sum(map(str.isdigit, text)) >= 8 else text[:20]
 
 
 def discard(batch: ImportBatch, *, actor: Actor) -> None:
@@ -145,7 +300,7 @@ def discard(batch: ImportBatch, *, actor: Actor) -> None:
     with transaction() as session:
         # The batch moves first: an order that is being made locks it, and then finds it gone or has already held its people.
         moved = workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, batch.state, "discarded") \
-            if batch.state in ("clean", "faulty") else []
+            if batch.state in ("clean", "faulty", "unmapped") else []
         ordered = session.scalars(select(Enrolment.id).where(
             Enrolment.batch_id == batch.id, Enrolment.state.in_(("held", "enrolled"))).limit(1)).first()
         if not moved or ordered is not None:

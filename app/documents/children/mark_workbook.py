@@ -26,6 +26,7 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 RED = PatternFill("solid", fgColor="FFC7CE")
 HEAD = PatternFill("solid", fgColor="9C0006")
+HEAD_TEXT = Font(bold=True, color="FFFFFF")
 WIDTHS = (6, 14, 8, 6, 20, 26, 60)
 
 
@@ -55,6 +56,28 @@ def mark(workbook, rows, author):
         cell.comment = comment
 
 
+def advise(workbook, order):
+    """What is wrong with a row, in one column behind all others: comments are hard to find on a phone."""
+    if order["marked"] not in workbook.sheetnames:
+        return
+    sheet, (column, heading) = workbook[order["marked"]], order["advice"]
+    letter = get_column_letter(column)
+    for row in range(1, sheet.max_row + 1):
+        if sheet.cell(row, column).value is not None and not isinstance(sheet.cell(row, column), MergedCell):
+            sheet.cell(row, column).value = None
+    texts = {}
+    for _, row, _, _, _, reason in order["rows"]:
+        texts.setdefault(row, []).append(reason)
+    for row, found in [(order["heading_row"], [heading]), *texts.items()]:
+        cell = sheet.cell(row, column)
+        if not isinstance(cell, MergedCell):
+            cell.value, cell.data_type = " ".join(found), "s"
+            cell.font = HEAD_TEXT if row == order["heading_row"] else Font(color="9C0006")
+            cell.fill = HEAD if row == order["heading_row"] else PatternFill()
+        sheet.row_dimensions[row].hidden = False
+    sheet.column_dimensions[letter].width = 60
+
+
 def list_faults(workbook, name, headings, rows):
     sheet = workbook.create_sheet(name, 0)
     sheet.append(headings)
@@ -73,7 +96,7 @@ def list_faults(workbook, name, headings, rows):
             link.hyperlink = Hyperlink(ref=link.coordinate, location=target)
             link.font = Font(color="0563C1", underline="single")
     for cell in sheet[1]:
-        cell.fill, cell.font = HEAD, Font(bold=True, color="FFFFFF")
+        cell.fill, cell.font = HEAD, HEAD_TEXT
     for column, width in enumerate(WIDTHS, 1):
         sheet.column_dimensions[get_column_letter(column)].width = width
     sheet.freeze_panes = "A2"
@@ -86,9 +109,11 @@ def list_faults(workbook, name, headings, rows):
 payload = sys.stdin.buffer.read()
 length = int.from_bytes(payload[:8], "big")
 order = json.loads(payload[8 : 8 + length])
-book = load_workbook(io.BytesIO(payload[8 + length :]))
+# Values, no formulas and no links to other files: what goes out must do nothing when it is opened.
+book = load_workbook(io.BytesIO(payload[8 + length :]), data_only=True, keep_links=False)
 clear_earlier_marks(book, order["sheet"], order["author"])
 mark(book, order["rows"], order["author"])
+advise(book, order)
 list_faults(book, order["sheet"], order["headings"], order["rows"])
 out = io.BytesIO()
 book.save(out)
