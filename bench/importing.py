@@ -28,7 +28,9 @@ from sqlalchemy import delete, func, select, text
 from bench.measure import Counts, Options, Pair, Subject, sample
 from bench.place import released
 
-ROWS, FILLED, PLANS = 10_000, 100_000, 40
+ROWS, PLANS = 10_000, 40
+# People with seats for each row that comes.
+FILLED = 10
 WHO = "91330100MA2AAAA05G"
 TRADES = ("020", "010")
 HEADINGS = ("序号", "姓名", "性别", "出生日期", "民族", "身份证号", "手机号", "职业（工种）名称", "职业等级", "职称", "文化程度",
@@ -65,8 +67,8 @@ def workbook(rows: int, *, faulty: bool = False) -> bytes:
     return out.getvalue()
 
 
-def fill(make: Any) -> None:
-    """100,000 people of other enterprises with seats, half of them in plans that are not over, and the floor's copy of them."""
+def fill(make: Any, people: int) -> None:
+    """So many people of other enterprises with seats, half of them in plans that are not over, and the floor's copy of them."""
     from app import bulk, clock
     from app.crypto import vault
     from app.extensions import db, transaction
@@ -76,9 +78,9 @@ def fill(make: Any) -> None:
 
     order, seal = make.paid(make.plan(), 1), vault()
     one = order.enrolments[0]
-    plans = [make.plan(seats=FILLED, occupations=TRADES) for _each in range(PLANS)]
+    plans = [make.plan(seats=people, occupations=TRADES) for _each in range(PLANS)]
     at = clock.now()
-    numbers = [id_number(n) for n in range(100_000, 100_000 + FILLED)]
+    numbers = [id_number(n) for n in range(100_000, 100_000 + people)]
     with transaction() as session:
         for plan in plans[::2]:
             row = session.get_one(TrainingPlan, plan.id)
@@ -109,7 +111,7 @@ def prepare(folder: Path, options: Options) -> Iterator[Pair]:
             plan_id = make.plan(seats=rows, occupations=TRADES).id
             db.session.remove()
             db.engine.dispose()
-            sample(lambda: (fill(make), (0.0, {}))[1])  # in a fork: a sample must not inherit a store that has been used
+            sample(lambda: (fill(make, rows * FILLED), (0.0, {}))[1])  # in a fork: a sample must not inherit a store that has been used
             data, wrong = workbook(rows), workbook(rows, faulty=True)
             dialect = db.engine.dialect.name
             db.session.remove()

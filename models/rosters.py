@@ -130,7 +130,8 @@ class Enrolment(Model):
     id_front_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
     # The whole training: None until attendance is confirmed.
     attendance: Mapped[str | None] = mapped_column(String(10))
-    carried_from_id: Mapped[int | None] = mapped_column(ForeignKey("enrolment.id", name="enrolment_carried_from"))
+    # Indexed in full: without, each draft that goes would be looked for in the whole table.
+    carried_from_id: Mapped[int | None] = mapped_column(ForeignKey("enrolment.id", name="enrolment_carried_from"), index=True)
     carried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # What a person has said of the whole training, before it is confirmed; None leaves it to the sessions.
     attendance_mark: Mapped[str | None] = mapped_column(String(10))

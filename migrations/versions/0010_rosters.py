@@ -1,14 +1,14 @@
 """A list may be mended, its columns mapped, its good rows taken; consent is kept with each workbook
 
 Revision ID: 0010
-Revises: 0100
+Revises: 0090
 
 """
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0010'
-down_revision = "0100"
+down_revision = "0090"
 branch_labels = None
 depends_on = None
 
@@ -47,6 +47,7 @@ def upgrade():
         batch.add_column(sa.Column('findings', sa.JSON(), nullable=False, server_default='{}'))
         batch.drop_constraint('import_batch_state', type_='check')
         batch.create_check_constraint('import_batch_state', "state IN ('waiting','unmapped','clean','faulty','discarded')")
+    op.create_index(op.f('ix_enrolment_carried_from_id'), 'enrolment', ['carried_from_id'])
     op.execute("UPDATE import_batch SET fault_count = json_array_length(faults) WHERE state = 'faulty'")
     op.execute(sa.text(
         "INSERT INTO roster_upload (batch_id, workbook_id, columns, consent, created_by_id, created_by_name, created_at) "
@@ -56,6 +57,7 @@ def upgrade():
 
 
 def downgrade():
+    op.drop_index(op.f('ix_enrolment_carried_from_id'), table_name='enrolment')
     with op.batch_alter_table('import_batch') as batch:
         batch.drop_constraint('import_batch_state', type_='check')
         batch.create_check_constraint('import_batch_state', "state IN ('waiting','clean','faulty','discarded')")
