@@ -63,9 +63,11 @@ def test_two_people_refund_a_part_and_the_totals_add_up(shop: Shop, paid: Look, 
     assert "等待另一人批准" in page
     with shop.tables():
         refund = db.session.scalars(select(Refund.id)).one()
+    assert '<b>0</b><span>待批准的退款' in first.get("/").text, "who has proposed it cannot approve it"
     own = first.post(f"/finance/refunds/{refund}/approve", follow_redirects=True).text
     assert "须由另一人批准" in own
     second = shop.login(colleague(shop), party="authority")
+    assert '<b>1</b><span>待批准的退款' in second.get("/").text
     assert "已批准" in second.post(f"/finance/refunds/{refund}/approve", follow_redirects=True).text
     assert "状态已变化" in second.post(f"/finance/refunds/{refund}/approve", follow_redirects=True).text
     run_jobs()

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from app.extensions import db
+from app.operations import plan_changes, waitlist, withdrawals
 from app.operations.waiting import waiting_for
+from models import Parameter, Withdrawal
 
 
 def counts(make: Any, username: str) -> dict[str, int]:
@@ -45,3 +49,26 @@ def test_every_count_leads_to_a_page(login: Any, make: Any, username: str) -> No
 
 def test_a_visitor_is_sent_to_sign_in(client: Any) -> None:
     assert client.get("/").location.endswith("/login/")
+
+
+def test_a_waiting_change_of_a_plan_is_counted_for_its_own_authority_only(make: Any) -> None:
+    plan = make.plan(seats=60)
+    plan_changes.resize(plan, 300, "报名人数多", actor=make.actor("hjp"))
+    assert counts(make, "hangzhou")["待审批的名额调整与取消"] == 1
+    assert counts(make, "ningbo")["待审批的名额调整与取消"] == 0
+
+
+def test_a_waiting_withdrawal_and_a_waiting_line_are_counted_for_the_institution(make: Any) -> None:
+    enterprise = "91330100MA2AAAA05G"
+    plan = make.plan(seats=2, fee_fen=0)
+    order = make.paid(plan, 2, enterprise=enterprise)
+    db.session.merge(Parameter(key="withdraw_consent", value="1", note=""))
+    db.session.commit()
+    withdrawals.ask(plan, [order.enrolments[0].id], "离职", actor=make.actor(enterprise))
+    waitlist.join(plan, 2, 1, actor=make.actor("91330212MA2AAAA052"))
+    found = counts(make, "hjp")
+    assert (found["待办理的退班"], found["有企业候补的计划"]) == (1, 1)
+    assert counts(make, "nbp")["待办理的退班"] == 0
+    assert counts(make, "91330212MA2AAAA052")["保留了名额、待下单的候补"] == 0
+    withdrawals.decide([db.session.scalars(select(Withdrawal.id)).one()], True, actor=make.actor("hjp"))
+    assert counts(make, "91330212MA2AAAA052")["保留了名额、待下单的候补"] == 1

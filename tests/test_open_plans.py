@@ -44,7 +44,7 @@ def test_why_not_is_said_on_the_row(shop: Shop) -> None:
     page = listed(shop)
     assert "名额已满 可以候补" in page
     shop.login(SECOND).post(f"/waitlist/plans/{plan}/join", data={"people": "1", "least": "1"})
-    assert "候补中，前面还有 0 家" in listed(shop)
+    assert "候补中，排在第一位" in listed(shop)
     assert "名额已满 可以候补，已有 1 家" in listed(shop, FIRST)
     with shop.tables():
         key = shop.make.enterprise(SECOND).id

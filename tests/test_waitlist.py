@@ -299,3 +299,17 @@ def test_a_reservation_that_does_not_add_up_is_recorded_at_night(shop: Line) -> 
         orders.run_seat_reconciliation(0, lambda done, total: None)
         facts = db.session.scalars(select(AuditEvent.facts).where(AuditEvent.verb == "seats_differ")).all()
     assert facts == [{"reserved": 2, "offers": 0}]
+
+
+def test_the_institution_sees_who_waits_for_its_plan_in_their_order(shop: Line) -> None:
+    plan, order = shop.full(2)
+    page = shop.login("hjp").get(f"/plans/{plan}").text
+    assert "没有企业候补" in page
+    shop.join(plan, THIRD, 1)
+    shop.join(plan, SECOND, 2)
+    page = shop.login("hjp").get(f"/plans/{plan}").text
+    assert page.index("1. 浙江省建设集团有限公司") < page.index("2. 宁波东海建设有限公司")
+    assert "2 家候补 3 人" in shop.login("hjp").get("/plans/?stage=waitlist").text
+    cancel(shop, order)
+    assert "已保留 1 个名额" in shop.login("hjp").get(f"/plans/{plan}").text
+    assert shop.login("nbp").get(f"/plans/{plan}").status_code == 404

@@ -183,3 +183,19 @@ def test_nobody_else_withdraws_ones_people(shop: Shop, plan: int, order: Look) -
     assert db.session.scalars(select(Withdrawal.state)).one() == "asked"
     assert shop.seats(plan) == 5
     assert not db.session.scalar(select(AuditEvent).where(AuditEvent.verb == "withdraw_people"))
+
+
+def test_the_page_of_an_order_says_who_is_left_of_those_it_enrolled(shop: Shop, order: Look, run_jobs: Any) -> None:
+    first, *others = people(order)
+    assert "3 人已全部报名成功" in shop.login(FIRST).get(f"/orders/{order.id}").text
+    ask(shop, order, [first])
+    run_jobs()
+    for who in (FIRST, "hjp"):
+        page = shop.login(who).get(f"/orders/{order.id}").text
+        assert "3 人报名成功，其中 1 人已退班，现有 2 人" in page
+        assert "全部报名成功" not in page
+        assert "只列出前" not in page
+    person = shop.login(FIRST).get(f"/people/{first}").text
+    assert "报名中" not in person
+    ask(shop, order, others)
+    assert "3 人报名成功后已全部退班" in shop.login(FIRST).get(f"/orders/{order.id}").text

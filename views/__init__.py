@@ -71,7 +71,6 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     ("Training", _l("培训"), "book", (
         (plans.PlanView, _l("培训计划"), "book"),
         (plan_changes.PlanChangeView, _l("名额调整与取消"), "edit"),
-        (checks.CheckView, _l("报名人员核对"), "review"),
         (classes.ClassView, _l("开班与考勤"), "class"),
         (exams.ExamView, _l("考核计划"), "exam"),
         (scores.ScoreView, _l("成绩报审"), "score"),
@@ -79,14 +78,15 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
     )),
     ("Orders", _l("报名与订单"), "cart", (
         (enrol.EnrolView, _l("报名"), "people"),
+        (checks.CheckView, _l("报名人员核对"), "review"),
         (orders.OrderView, _l("订单"), "cart"),
         (invoices.InvoiceView, _l("电子发票"), "file"),
-        (withdrawals.WithdrawalView, _l("退班"), "people"),
+        (withdrawals.WithdrawalView, _l("退班"), "out"),
         (exams.EnrolledView, _l("已报名列表"), "list"),
         (corrections.CorrectionView, _l("信息更正"), "edit"),
     )),
     ("Finance", _l("财务"), "wallet", (
-        (finance.FinanceView, _l("付款与退款"), "cart"),
+        (finance.FinanceView, _l("付款与退款"), "wallet"),
         (bills.BillView, _l("对账"), "list"),
         (merchants.MerchantView, _l("收款商户"), "building"),
     )),

@@ -7,14 +7,14 @@ from typing import Any
 from flask import jsonify
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, scope
 from app.extensions import db
 from app.operations import open_plans, photos, plan_changes, rosters
 from app.operations.plan_checks import SESSIONS
-from models import Enterprise, ImportBatch, Institution, PlanOccupation, TrainingPlan
+from models import Enrolment, Enterprise, ImportBatch, Institution, PlanOccupation, TrainingPlan
 from views.base import PortalView, download, page
 from views.listing import Filter, Search, like, listing
 from views.plan_form import FORMS
@@ -68,7 +68,14 @@ class EnrolView(PortalView):
         return self.page("portal/enrol/plan.html", plan=plan, title=plan.name, batches=batches.all(), forms=dict(FORMS),
                          sessions=SESSIONS, occupation_names=occupation_names(plan),
                          consent_words=rosters.consent_words(), enterprise=enterprise, cancelled=plan_changes.cancellation_of(plan),
-                         standing=open_plans.standings([plan], enterprise)[plan.id])
+                         ordered=self._ordered(plan), standing=open_plans.standings([plan], enterprise)[plan.id])
+
+    def _ordered(self, plan: TrainingPlan) -> dict[int, int]:
+        """The order that each list of this plan has become, by the list's id."""
+        held = scope.visible(self.actor, Enrolment).where(
+            Enrolment.plan_id == plan.id, Enrolment.order_id.is_not(None), Enrolment.batch_id.is_not(None)).with_only_columns(
+            Enrolment.batch_id, func.max(Enrolment.order_id)).group_by(Enrolment.batch_id)
+        return {batch_id: order_id for batch_id, order_id in db.session.execute(held) if batch_id and order_id}
 
     @page("/plans/<int:plan_id>/standing", "show")
     def standing(self, plan_id: int) -> Any:

@@ -81,8 +81,8 @@ class FinanceView(PortalView):
         rows = listing(self._statement(), order=(Payment.paid_at.desc(), Payment.id.desc()), searches=searches, filters=filters,
                        options=finance.IN_FULL)
         chosen, _values = narrowed(self._statement(), searches, filters, request.args)
-        return self.page("portal/finance/list.html", listing=rows, totals=finance.totals(chosen), words=payment_words, title=_("财务"),
-                         **self._counts())
+        return self.page("portal/finance/list.html", listing=rows, totals=finance.totals(chosen), words=payment_words,
+                         title=_("付款与退款"), **self._counts())
 
     def _counts(self) -> dict[str, int]:
         """What waits, for the tabs."""

@@ -18,5 +18,5 @@ class Home(IndexView):
     def index(self) -> Any:
         actor = current_actor()
         tasks = [(url_for(task.endpoint, **task.arguments), task.count, task.label) for task in waiting_for(actor)
-                 if self.appbuilder.sm.has_access("can_list", task.endpoint.partition(".")[0])]
+                 if self.appbuilder.sm.has_access(f"can_{task.verb}", task.endpoint.partition(".")[0])]
         return self.render_template("portal/home.html", actor=actor, tasks=tasks, blocked=blocked(actor))

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from flask_babel import gettext as _
 
+from app.operations.withdrawals import Leaving
 from app.presentation import yuan
 from models import Order, Payment
 
@@ -22,7 +23,7 @@ class Event:
     words: str = ""
 
 
-def story(order: Order, payments: Sequence[Payment]) -> list[Event]:
+def story(order: Order, payments: Sequence[Payment], leavings: Sequence[Leaving] = ()) -> list[Event]:
     """From 生成订单 to the invoice, newest first."""
     free = _("%(n)s 人，免费", n=order.people)
     held = _("锁定 %(n)s 个名额，应付 %(amount)s", n=order.people, amount=yuan(order.amount_fen))
@@ -35,6 +36,8 @@ def story(order: Order, payments: Sequence[Payment]) -> list[Event]:
         events.append(Event(order.ended_at, _("超时未支付") if late else _("取消订单"), "bad", _("名额已释放")))
     if order.paid_at is not None:
         events.append(Event(order.paid_at, _("报名成功"), "ok", _("%(n)s 人", n=order.people)))
+    events += [Event(each.at, _("计划取消") if each.cause == "plan" else _("退班"), "bad", _("%(n)s 人", n=each.people))
+               for each in leavings]
     if order.invoice is not None and order.invoice.issued_at is not None:
         events.append(Event(order.invoice.issued_at, _("开具发票"), "ok"))
     # What happened in the same second stays in the order of the journey.

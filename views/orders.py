@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, scope
 from app.extensions import db
-from app.operations import orders
+from app.operations import orders, withdrawals
 from app.presentation import moment
 from models import Enrolment, Enterprise, ImportBatch, Order, Payment, TrainingPlan
 from views.base import PortalView, page, said
@@ -26,8 +26,8 @@ SHOWN_PEOPLE = 100
 DETAIL = (joinedload(Order.plan), joinedload(Order.enterprise), joinedload(Order.institution), selectinload(Order.invoices))
 
 
-def standing_of(order: Order) -> Standing:
-    """An order's state in plain words."""
+def standing_of(order: Order, gone: int = 0) -> Standing:
+    """An order's state in plain words; `gone` of its people have left the plan since."""
     if order.state == "pending" and order.payable:
         words = _("请在 %(at)s 前完成支付，逾期不能支付，名额将被释放。", at=moment(order.expires_at))
         return Standing(_("待支付"), "warn", words)
@@ -35,11 +35,23 @@ def standing_of(order: Order) -> Standing:
         words = _("支付时限已过，正在向支付平台核实。时限内已付款的，报名有效；未付款的，名额将被释放。")
         return Standing(_("核实中"), "info", words)
     if order.state == "paid":
-        return Standing(_("已支付"), "ok", _("%(n)s 人已全部报名成功。", n=order.people))
+        return _paid(order, gone)
     kept = _("名额已释放。名单和照片仍保留在“报名”中，报名结束前可以重新生成订单。")
     if order.state == "expired":
         return Standing(_("已过期"), "neutral", kept)
     return Standing(_("已取消"), "neutral", kept)
+
+
+def _paid(order: Order, gone: int) -> Standing:
+    """Paid, and who of its people is still enrolled."""
+    if gone and order.plan.cancelled_at is not None:
+        return Standing(_("已支付"), "info", _("该计划已取消，%(n)s 人的报名随之取消，费用按规定退回。", n=gone))
+    if gone >= order.people:
+        return Standing(_("已支付"), "info", _("%(n)s 人报名成功后已全部退班。", n=order.people))
+    if gone:
+        return Standing(_("已支付"), "ok", _("%(n)s 人报名成功，其中 %(gone)s 人已退班，现有 %(left)s 人。",
+                                         n=order.people, gone=gone, left=order.people - gone))
+    return Standing(_("已支付"), "ok", _("%(n)s 人已全部报名成功。", n=order.people))
 
 
 def _state_filter() -> Filter:
@@ -69,7 +81,7 @@ class OrderView(PortalView):
     @page("/", "list")
     def list(self) -> Any:
         searches = [Search("q", _l("订单号或计划名称"), _in_plan)]
-        if self.actor.is_institution:
+        if not self.actor.is_enterprise:
             searches.append(Search("enterprise", _l("企业名称"), _by_enterprise))
         rows = listing(scope.visible(self.actor, Order), order=(Order.id.desc(),), searches=searches,
                        filters=(_state_filter(),), options=DETAIL)
@@ -85,7 +97,10 @@ class OrderView(PortalView):
         people = db.session.scalars(
             scope.visible(self.actor, Enrolment).where(Enrolment.order_id == order_id).order_by(Enrolment.id)
             .options(joinedload(Enrolment.occupation), joinedload(Enrolment.level)).limit(SHOWN_PEOPLE)).all()
-        return self.page("portal/orders/show.html", order=order, story=story(order, paid), standing=standing_of(order), people=people,
+        leavings = withdrawals.leavings_of(order) if order.state == "paid" else []
+        gone = sum(each.people for each in leavings)
+        return self.page("portal/orders/show.html", order=order, story=story(order, paid, leavings), standing=standing_of(order, gone),
+                         people=people, cut=len(people) == SHOWN_PEOPLE < order.people,
                          payments=[(each, payment_words(each)) for each in paid],
                          refunds=[(each, refund_words(each)) for payment in paid for each in payment.refunds],
                          **invoice_context(),

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from app import files, scope
 from app.extensions import db
-from app.operations import attendance, carry_over, people, withdrawals
+from app.operations import attendance, carry_over, corrections, people, withdrawals
 from app.operations.plan_checks import SESSIONS
 from app.operations.progress import states_of
 from app.operations.scores import RESULTS
@@ -95,5 +95,6 @@ class PeopleView(PortalView):
                          sittings=sittings, certificate=certificate,
                          marks_open={sitting.id for sitting in sittings
                                      if people.marks_open(sitting.exam_plan.report, actor=self.actor)},
+                         check=corrections.check_of(person), said_reasons=corrections.reasons_said,
                          gone_on_as=carry_over.gone_on_as(person), withdrawal=withdrawals.open_of(person),
                          revealed=revealed, sessions=SESSIONS, results=RESULTS)

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 from app import clock, scope, workflow
 from app.errors import Conflict, Invalid, PortalError
 from app.extensions import db
-from app.operations import filings, plan_changes, plans
+from app.operations import filings, plan_changes, plans, waitlist
 from app.operations.plan_checks import SESSIONS, PlanDraft
 from app.presentation import moment, yuan
 from app.workflow import REVIEW_LABELS
@@ -47,13 +47,13 @@ def _stage_filter() -> Filter:
             "soon": and_(approved, ~over, ~cancelled, TrainingPlan.enrolment_opens_at > at),
             "class": and_(approved, over, ~cancelled, TrainingPlan.attendance_confirmed_at.is_(None)),
             "exam": and_(approved, TrainingPlan.attendance_confirmed_at.is_not(None)),
-            "cancelled": cancelled,
+            "cancelled": cancelled, "waitlist": waitlist.waited_for(),
         }
         return stages.get(value, TrainingPlan.review_state == value)
 
     choices = [*((state, label) for state, label in REVIEW_LABELS.items() if state != "approved"),
                ("soon", _l("等待报名")), ("enrolling", _l("报名中")), ("class", _l("待开班或考勤")), ("exam", _l("考核阶段")),
-               ("cancelled", _l("已取消"))]
+               ("waitlist", _l("有企业候补")), ("cancelled", _l("已取消"))]
     return Filter("stage", _l("阶段"), choices, clause)
 
 
@@ -87,7 +87,7 @@ class PlanView(PortalView):
                        options=(selectinload(TrainingPlan.occupations).joinedload(PlanOccupation.occupation),))
         institution = self.fetch(Institution, self.actor.institution_id)
         return self.page("portal/plans/list.html", listing=rows, title=_("培训计划"), institution=institution,
-                         licence_warning=filings.licence_warning(institution))
+                         lines=waitlist.lines(plan.id for plan in rows.rows), licence_warning=filings.licence_warning(institution))
 
     @page("/add", "add", ("GET", "POST"))
     def add(self) -> Any:
@@ -131,7 +131,7 @@ class PlanView(PortalView):
         return self.page("portal/plans/show.html", title=plan.name,
                          missing=[(sentence, _mended_at(place, plan)) for sentence, place in plans.missing_for_submission(plan)],
                          events=events_of("training_plan", plan.id), steps=workflow.steps_open_to(self.actor, plan),
-                         change_asked=plan_changes.asked_of(plan), **plan_values(plan))
+                         change_asked=plan_changes.asked_of(plan), line=waitlist.line_of(plan, self.actor), **plan_values(plan))
 
     @page("/<int:plan_id>/submit", "submit", ("POST",))
     def submit(self, plan_id: int) -> Any:

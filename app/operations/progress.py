@@ -23,6 +23,7 @@ class Word:
 
 
 ENROLLING, TRAINED = Word(_l("报名中"), "info"), Word(_l("培训结束"), "ok")
+LEFT, CANCELLED = Word(_l("已退班"), "neutral"), Word(_l("计划取消"), "bad")
 NOT_REPORTED, FAILED, APPROVED = Word(_l("未上报"), "neutral"), Word(_l("未通过"), "bad"), Word(_l("已审核"), "ok")
 EXAM_WORDS = {"none": NOT_REPORTED, "draft": NOT_REPORTED, "submitted": Word(_l("未审核"), "warn"),
               "accepted": Word(_l("未审核"), "warn"), "approved": APPROVED, "rejected": FAILED}
@@ -58,15 +59,21 @@ def states_of(people: Sequence[Enrolment]) -> dict[int, Progress]:
         .options(joinedload(Sitting.exam_plan).joinedload(ExamPlan.report), joinedload(Sitting.room)))}
     certificates = {row.enrolment_id: row for row in db.session.scalars(
         select(Certificate).where(Certificate.enrolment_id.in_(ids)).order_by(Certificate.id))}
-    return {person.id: _progress(plans[person.plan_id], sittings.get(person.id), certificates.get(person.id))
+    return {person.id: _progress(person, plans[person.plan_id], sittings.get(person.id), certificates.get(person.id))
             for person in people}
 
 
-def _progress(plan: TrainingPlan, sitting: Sitting | None, certificate: Certificate | None) -> Progress:
+def _training_word(person: Enrolment, plan: TrainingPlan) -> Word:
+    if person.state == "withdrawn":
+        return CANCELLED if plan.cancelled_at is not None else LEFT
+    return TRAINED if plan.enrolment_ended else ENROLLING
+
+
+def _progress(person: Enrolment, plan: TrainingPlan, sitting: Sitting | None, certificate: Certificate | None) -> Progress:
     exam = sitting.exam_plan if sitting is not None else None
     report: ScoreReport | None = exam.report if exam is not None else None
     return Progress(
-        plan=TRAINED if plan.enrolment_ended else ENROLLING,
+        plan=_training_word(person, plan),
         exam=EXAM_WORDS[exam.review_state if exam is not None else "none"],
         scores=SCORE_WORDS[report.review_state if report is not None else "none"],
         certificate=CERTIFICATE_WORDS[certificate.push_word if certificate is not None else "none"],

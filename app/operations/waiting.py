@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, exists, func, or_, select
 
 from app import clock, scope
 from app.actors import Actor
 from app.extensions import db
-from app.operations import corrections
+from app.operations import corrections, finance, reconciliations, waitlist
 from app.operations.filings import licence_warning
 from app.workflow import SUBJECTS
 from models import (
+    AttendanceUnlock,
     Certificate,
     CertificateChange,
     Enrolment,
@@ -23,20 +24,27 @@ from models import (
     ImportBatch,
     Institution,
     Order,
+    Payment,
+    PlanChange,
+    Reconciliation,
+    Refund,
     ScoreReport,
     Sitting,
     TrainingPlan,
+    WaitlistEntry,
+    Withdrawal,
 )
 
 
 @dataclass(frozen=True)
 class Task:
-    """One count: the view's endpoint and arguments, how many, and what they are."""
+    """One count: the view's endpoint and arguments, how many, and what they are; shown to who may do `verb` there."""
 
     endpoint: str
     arguments: dict[str, Any]
     count: int
     label: str
+    verb: str = "list"
 
 
 def _count(actor: Actor, model: type[Any], *clauses: Any) -> int:
@@ -62,7 +70,24 @@ def _for_authority(actor: Actor) -> list[Task]:
         actor, Certificate, Certificate.authority_id == actor.authority_id, asked), _("待复核的证书申请")))
     tasks.append(Task("PushView.list", {"push": "failed"}, _count(actor, Certificate, Certificate.push_state == "failed"),
                       _("推送失败的证书")))
-    return tasks
+    tasks.append(Task("PlanChangeReviewView.list", {}, _count(
+        actor, PlanChange, PlanChange.authority_id == actor.authority_id, PlanChange.state == "asked"), _("待审批的名额调整与取消")))
+    tasks.append(Task("AttendanceUnlockView.list", {}, _count(
+        actor, AttendanceUnlock, AttendanceUnlock.authority_id == actor.authority_id, AttendanceUnlock.state == "asked"),
+        _("待办理的考勤解锁")))
+    return tasks + _of_money(actor)
+
+
+def _of_money(actor: Actor) -> list[Task]:
+    """What the finance desk has to look at. A refund that this person has proposed waits for another."""
+    others = or_(Refund.proposed_by_id.is_(None), Refund.proposed_by_id != actor.user_id)
+    return [
+        Task("FinanceView.refunds", {"state": "proposed"}, _count(actor, Refund, Refund.state == "proposed", others), _("待批准的退款"),
+             "approve"),
+        Task("FinanceView.open", {}, _count(actor, Payment, finance.not_ended()), _("未了结的付款"), "propose"),
+        Task("BillView.list", {"state": "open"}, _count(actor, Reconciliation, reconciliations.waiting_clause()), _("待处理的对账"),
+             "resolve"),
+    ]
 
 
 def _for_institution(actor: Actor) -> list[Task]:
@@ -74,6 +99,8 @@ def _for_institution(actor: Actor) -> list[Task]:
              _("未通过的培训计划")),
         Task("PlanView.list", {"stage": "draft"}, _count(actor, TrainingPlan, TrainingPlan.review_state == "draft"), _("未上报的培训计划")),
         Task("CheckView.list", {}, _count(actor, Enrolment, *to_check), _("待核对的人员")),
+        Task("WithdrawalView.list", {"state": "asked"}, _count(actor, Withdrawal, Withdrawal.state == "asked"), _("待办理的退班")),
+        Task("PlanView.list", {"stage": "waitlist"}, _count(actor, TrainingPlan, waitlist.waited_for()), _("有企业候补的计划")),
         Task("ClassView.list", {"stage": "ready"}, _count(actor, TrainingPlan, approved, over, TrainingPlan.class_opened_at.is_(None)),
              _("待开班")),
         Task("ClassView.list", {"stage": "training"}, _count(
@@ -93,7 +120,9 @@ def _for_enterprise(actor: Actor) -> list[Task]:
                 TrainingPlan.enrolment_closes_at > at,
                 TrainingPlan.seats_taken + TrainingPlan.seats_reserved < TrainingPlan.seats)
     ordered = exists().where(Enrolment.batch_id == ImportBatch.id, Enrolment.order_id.is_not(None))
+    offered = (WaitlistEntry.state == "offered", WaitlistEntry.offer_until > at)
     return [
+        Task("EnrolView.list", {}, _count(actor, WaitlistEntry, *offered), _("保留了名额、待下单的候补")),
         Task("EnrolView.list", {}, _count(actor, TrainingPlan, *open_now), _("可报名的培训计划")),
         Task("EnrolView.list", {}, _count(actor, ImportBatch, ImportBatch.state == "clean", ~ordered), _("未生成订单的名单")),
         Task("OrderView.list", {"state": "pending"}, _count(actor, Order, Order.state == "pending"), _("待支付的订单")),

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import joinedload
 
 from app import audit, clock, scope
 from app.actors import Actor
@@ -92,6 +93,19 @@ def before(entry: WaitlistEntry) -> int:
     """How many stand before this one."""
     return db.session.scalar(select(func.count()).select_from(WaitlistEntry).where(
         WaitlistEntry.plan_id == entry.plan_id, WaitlistEntry.state == "waiting", WaitlistEntry.id < entry.id)) or 0
+
+
+def waited_for() -> ColumnElement[bool]:
+    """Asked of `TrainingPlan`: an enterprise stands in its line, and the plan may still be enrolled in."""
+    line = select(WaitlistEntry.plan_id).where(WaitlistEntry.state.in_(WAITING))
+    return TrainingPlan.id.in_(line) & TrainingPlan.class_opened_at.is_(None) & TrainingPlan.cancelled_at.is_(None)
+
+
+def line_of(plan: TrainingPlan, actor: Actor) -> list[WaitlistEntry]:
+    """Who stands in a plan's line, in its order; for its institution."""
+    return list(db.session.scalars(scope.visible(actor, WaitlistEntry).where(
+        WaitlistEntry.plan_id == plan.id, WaitlistEntry.state.in_(WAITING)).order_by(WaitlistEntry.id)
+        .options(joinedload(WaitlistEntry.enterprise))))
 
 
 def lines(plan_ids: Iterable[int]) -> dict[int, Line]:

@@ -69,6 +69,23 @@ def waiting_ids(people: Iterable[Enrolment]) -> set[int]:
         among(Withdrawal.enrolment_id, [each.id for each in people]), Withdrawal.state == "asked")))
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """People of an order who left its plan together. `cause` is "person", or "plan" where the plan was called off."""
+
+    at: datetime
+    cause: str
+    people: int
+
+
+def leavings_of(order: Order) -> list[Leaving]:
+    """Who has left an order's plan since it was paid, the oldest first."""
+    return [Leaving(at, cause, people) for at, cause, people in db.session.execute(
+        select(Withdrawal.decided_at, Withdrawal.cause, func.count()).where(
+            Withdrawal.order_id == order.id, Withdrawal.plan_id == order.plan_id, Withdrawal.state == "granted")
+        .group_by(Withdrawal.decided_at, Withdrawal.cause).order_by(Withdrawal.decided_at)) if at is not None]
+
+
 def open_of(person: Enrolment) -> Withdrawal | None:
     """The withdrawal of a person that waits, or with which the person left."""
     return db.session.scalars(select(Withdrawal).where(
