@@ -34,6 +34,9 @@ DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in e
     "certificate_revoked", "certificate_replaced"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
 
+# Seconds a page waits for a broker that says nothing before it goes on without: the rows have the truth.
+BROKER_PATIENCE = {"socket_connect_timeout": 2, "socket_timeout": 2}
+
 
 class SettingsError(Exception):
     """The environment cannot be used; the message lists every reason, one a line."""
@@ -151,6 +154,7 @@ class Settings:
             "FILE_ALLOWED_EXTENSIONS": ("jpg", "xlsx", "xls", "zip"),
             "RATELIMIT_ENABLED": self.mode != "test",
             "RATELIMIT_STORAGE_URI": self.redis_url.replace("unix://", "redis+unix://") or "memory://",
+            "RATELIMIT_STORAGE_OPTIONS": BROKER_PATIENCE if self.redis_url else {},
             "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
             "RATELIMIT_HEADERS_ENABLED": False,
         }

@@ -18,9 +18,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import commands, gateways
 from app.crypto import Vault
 from app.errors import PortalError
-from app.extensions import csrf, db, limiter, migrate, prepare_engine
+from app.extensions import DATABASE_AWAY, csrf, db, limiter, migrate, prepare_engine
 from app.jobs import OWN_QUEUE, QUEUE
-from config import VERSION, Settings
+from config import BROKER_PATIENCE, VERSION, Settings
 
 # Where scheduler and workers show that they are alive.
 SCHEDULER_BEAT = "portal:scheduler"
@@ -40,7 +40,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.trusted_proxies, settings.trusted_proxies)  # type: ignore[method-assign]
     if settings.redis_url:
-        connection = Redis.from_url(settings.redis_url, socket_connect_timeout=2)
+        connection = Redis.from_url(settings.redis_url, **BROKER_PATIENCE)
         app.extensions["redis"] = connection
         names = (QUEUE, *OWN_QUEUE.values()) if settings.ocr == "on" else (QUEUE,)
         app.extensions["queues"] = {name: Queue(name, connection=connection, serializer=JSONSerializer) for name in names}
@@ -101,11 +101,13 @@ def _said_path() -> str:
 
 def _add_answers(app: Flask) -> None:
     from app import presentation
-    from views.base import answer_error, wants_json
+    from views.base import answer_away, answer_error, wants_json
     from views.doorstep import answer_forged
 
     presentation.init_app(app)
     app.register_error_handler(PortalError, answer_error)
+    for kind in DATABASE_AWAY:
+        app.register_error_handler(kind, answer_away)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Any:

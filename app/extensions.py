@@ -15,6 +15,8 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ db = SQLAlchemy(metadata=Model.metadata, session_options={"expire_on_commit": Fa
 migrate = Migrate()
 csrf = CSRFProtect()
 limiter = Limiter(key_func=get_remote_address)
+
+# The database is away, being started again, or does not get round to it in time.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 # What posts, but looks who it is and what it may before it takes the write lock by `will_write`: many wait for one plan's seats.
 LOOK_FIRST = frozenset(("OrderView.add",))

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from flask import flash, jsonify, redirect, render_template, request, send_file, url_for
+from flask import current_app, flash, g, jsonify, make_response, redirect, render_template, request, send_file, url_for
 from flask_appbuilder import BaseView, expose
 from flask_appbuilder.security.decorators import has_access, permission_name
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
-from werkzeug.exceptions import NotFound
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import NotFound, ServiceUnavailable
 from werkzeug.wrappers import Response
 
 from app import scope
 from app.actors import Actor
 from app.errors import Invalid, InvalidFields, PortalError
+from app.extensions import db
 from app.presentation import explain
 from app.security import current_actor
 
 Row = TypeVar("Row")
 Handler = Callable[..., Any]
+log = logging.getLogger("portal")
 
 
 def page(url: str, verb: str, methods: Sequence[str] = ("GET",)) -> Callable[[Handler], Handler]:
@@ -133,6 +138,24 @@ def answer_error(error: PortalError) -> Any:
     # The page is drawn here: `abort` inside an error handler is not handled again and ends as a 500.
     message = str(error) if error.status != 404 else explain(NotFound())
     return render_template("portal/error.html", code=error.status, message=message), error.status
+
+
+def answer_away(error: Exception) -> Any:
+    """The database cannot be used just now: 503 and a calm page, drawn without a look into it.
+
+    A payment's notification is sent again by its sender. A person is told to look first: the answer to a commit may be lost, and
+    not the commit.
+    """
+    log.error("%s %s: the database cannot be used", request.method, request.endpoint, exc_info=error)
+    with suppress(SQLAlchemyError):
+        db.session.rollback()
+    g._login_user = current_app.login_manager.anonymous_user()  # type: ignore[attr-defined]  # who is signed in stands in the database
+    message = explain(ServiceUnavailable())
+    answer = make_response(jsonify(message=message) if wants_json() else render_template("portal/error.html", code=503, message=message))
+    answer.status_code = 503
+    answer.headers["Retry-After"] = "10"
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _own_page(url: str | None) -> str | None:

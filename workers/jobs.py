@@ -8,7 +8,7 @@ from collections.abc import Callable
 from app import jobs
 from app.audit import chain
 from app.errors import PortalError
-from app.extensions import db
+from app.extensions import DATABASE_AWAY, db
 from app.gateways.errors import GatewayError
 from app.operations import (
     audit_exports,
@@ -76,11 +76,14 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
 
 def perform(job_id: int) -> None:
     """Entry of the queue: lease the job, run its operation, and write down how it ended. Never raises, so that the queue
-    keeps no failed copies: the row has the truth."""
+    keeps no failed copies: the row has the truth. One that could not even be written down stays leased, and comes again."""
     from workers.runtime import application
 
     with application().app_context():
-        perform_here(job_id)
+        try:
+            perform_here(job_id)
+        except DATABASE_AWAY as error:
+            log.warning("job %s waits for the database: %s", job_id, error)
 
 
 def perform_here(job_id: int) -> bool:

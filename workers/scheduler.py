@@ -12,10 +12,10 @@ from types import FrameType
 
 from redis.exceptions import RedisError
 from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from app import SCHEDULER_BEAT, clock, jobs
-from app.extensions import db, transaction
+from app.extensions import DATABASE_AWAY, db, transaction
 from models import Job, Timer
 from workers.runtime import application
 from workers.timetable import NEEDED, TIMETABLE
@@ -100,7 +100,7 @@ def main() -> None:
         while not stop.wait(BEAT):
             try:
                 beat()
-            except OperationalError as error:
+            except DATABASE_AWAY as error:
                 db.session.rollback()
                 log.warning("the database cannot be reached: %s", error)
             db.session.remove()
