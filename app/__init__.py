@@ -19,6 +19,7 @@ from app import commands, gateways
 from app.crypto import Vault
 from app.errors import PortalError
 from app.extensions import DATABASE_AWAY, csrf, db, limiter, migrate, prepare_engine
+from app.gateways.errors import GatewayError
 from app.jobs import OWN_QUEUE, QUEUE
 from config import BROKER_PATIENCE, VERSION, Settings
 
@@ -101,11 +102,12 @@ def _said_path() -> str:
 
 def _add_answers(app: Flask) -> None:
     from app import presentation
-    from views.base import answer_away, answer_error, wants_json
+    from views.base import answer_away, answer_error, answer_unreached, wants_json
     from views.doorstep import answer_forged
 
     presentation.init_app(app)
     app.register_error_handler(PortalError, answer_error)
+    app.register_error_handler(GatewayError, answer_unreached)
     for kind in DATABASE_AWAY:
         app.register_error_handler(kind, answer_away)
 

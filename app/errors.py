@@ -44,6 +44,12 @@ class Forbidden(PortalError):
     status = 403
 
 
+class Unavailable(PortalError):
+    """Something the portal needs is away for a while; nothing has been done."""
+
+    status = 503
+
+
 class Conflict(PortalError):
     """The state has moved on: someone was faster, or the moment has passed."""
 

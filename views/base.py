@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response
 
 from app import scope
 from app.actors import Actor
-from app.errors import Invalid, InvalidFields, PortalError
+from app.errors import Invalid, InvalidFields, PortalError, Unavailable
 from app.extensions import db
 from app.presentation import explain
 from app.security import current_actor
@@ -138,6 +138,13 @@ def answer_error(error: PortalError) -> Any:
     # The page is drawn here: `abort` inside an error handler is not handled again and ends as a 500.
     message = str(error) if error.status != 404 else explain(NotFound())
     return render_template("portal/error.html", code=error.status, message=message), error.status
+
+
+def answer_unreached(error: Exception) -> Any:
+    """An outside system or the storage did not do as asked, on a page that cannot go on without: said as that, with what to do."""
+    log.error("%s %s: %s", request.method, request.endpoint, error)
+    db.session.rollback()
+    return answer_error(Unavailable(_("文件存储或外部系统暂时不可用，刚才的操作没有完成。请过几分钟再试；若一直如此，请联系管理员。")))
 
 
 def answer_away(error: Exception) -> Any:
