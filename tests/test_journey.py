@@ -214,7 +214,7 @@ def upload_photos(enterprise: Walker, batch: str, workers: list[Person]) -> None
     last = workers[-1]
     enterprise.page.locator('form[action*="/people/"][action$="/id_front"] input[type="file"]').first.set_input_files(
         [{"name": "IMG_0001.jpg", "mimeType": "image/jpeg", "buffer": samples.id_front(last.name, last.id_number)}])
-    enterprise.look("可以生成订单")
+    enterprise.look("人的资料和照片已齐全", seconds=60)
 
 
 def pay(enterprise: Walker, portal: Portal) -> None:
@@ -315,8 +315,9 @@ def issue_certificates(city: Walker, portal: Portal, exam: str) -> str:
     """Steps 12 and 13: numbers for those who passed, then the push, once each."""
     city.menu("生成证书")
     city.page.get_by_role("link", name=exam).first.click()
-    city.press("生成证书", exact=False)
-    city.reload_until("证书编号")
+    city.look("还没有证书")
+    city.press("生成证书")
+    city.reload_until("已生成证书")
     numbers = re.findall(r"33\d{14}", city.page.inner_text("body"))
     assert len(numbers) == len(set(numbers)) > 0
     city.reload_until("证书已推送", seconds=100)

@@ -111,7 +111,7 @@ def walking(browser: Any, portal: Portal) -> Iterator[Walker]:
     try:
         yield walker
     except BaseException:
-        print(f"--- {walker.path()}\n{walker.page.inner_text('body')[:3000]}")
+        print(f"--- {walker.path()}\n{walker.page.inner_text('body')[:3000]}\n--- the portal said\n{portal.said()[-3000:]}")
         raise
     finally:
         context.close()
