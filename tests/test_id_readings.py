@@ -37,6 +37,7 @@ class Engine(LicenceReader):
         self.answers = list(answers)
 
     def read(self, jpeg: bytes, quarter_turns: int = 0) -> list[Line]:
+        assert not db.session().in_transaction(), "a lock is held while the engine reads"
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, BaseException):
             raise answer
