@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from app.extensions import db
-from app.operations import plan_changes, waitlist, withdrawals
+from app.operations import plan_changes, score_corrections, unlocking, waitlist, withdrawals
+from app.operations.scores import Mark
 from app.operations.waiting import waiting_for
 from models import Parameter, Withdrawal
 
@@ -72,3 +73,12 @@ def test_a_waiting_withdrawal_and_a_waiting_line_are_counted_for_the_institution
     assert counts(make, "91330212MA2AAAA052")["保留了名额、待下单的候补"] == 0
     withdrawals.decide([db.session.scalars(select(Withdrawal.id)).one()], True, actor=make.actor("hjp"))
     assert counts(make, "91330212MA2AAAA052")["保留了名额、待下单的候补"] == 1
+
+
+def test_what_is_asked_about_attendance_and_left_of_corrections_is_counted(make: Any) -> None:
+    plan = make.attended(1)
+    unlocking.ask(plan, "漏登记一人", actor=make.actor("hjp"))
+    exam = make.report("approved", people=1).exam_plan
+    score_corrections.save(exam, [Mark(exam.sittings[0].ticket_number, 400, 900)], "登记错行", actor=make.actor("hjp"))
+    assert (counts(make, "hangzhou")["考勤解锁待办理"], counts(make, "ningbo")["考勤解锁待办理"]) == (1, 0)
+    assert counts(make, "hjp")["未提交的成绩更正"] == 1

@@ -10,8 +10,9 @@ from sqlalchemy import select
 from app import workflow
 from app.errors import Conflict
 from app.extensions import db
-from app.operations import certificates
-from models import Certificate, ScoreCorrection, ScoreReport, Sitting
+from app.operations import certificates, push
+from models import Certificate, CertificateChange, ExamPlan, ExamRoom, Parameter, ScoreCorrection, ScoreReport, Sitting
+from tests.factory import Factory
 from tests.test_score_intakes import fields
 
 
@@ -174,3 +175,81 @@ def test_marks_that_changed_under_a_correction_stop_it_whole(login: Any, report:
     db.session.rollback()
     assert correction().review_state == "accepted"
     assert [each.theory for each in people(report)] == [850, 700, 850]
+
+
+def corrected(login: Any, report: ScoreReport, reason: str, **marks: str) -> None:
+    client = login("hjp")
+    written(client, report, reason, **marks)
+    client.post(f"/scores/corrections/{report.exam_plan_id}/submit")
+    decided(login, "approve")
+
+
+def numbered(sitting: Sitting) -> list[Certificate]:
+    db.session.expire_all()
+    return list(db.session.scalars(select(Certificate).where(Certificate.enrolment_id == sitting.enrolment_id).order_by(Certificate.id)))
+
+
+def test_a_certificate_that_is_no_longer_earned_ends_as_one_that_is_revoked(login: Any, report: ScoreReport, standins: Any) -> None:
+    push.run_push(0, lambda _done, _total: None)
+    person = people(report)[0]
+    [before] = numbered(person)
+    db.session.get_one(Parameter, "two_person_review").value = "1"
+    db.session.commit()
+    login("hangzhou").post(f"/certificates/{before.id}/replace", data={"cause": "lost", "reason": "本人遗失"})
+    db.session.get_one(Parameter, "two_person_review").value = "0"
+    db.session.commit()
+    corrected(login, report, "登记错行", theory_0="59")
+    [row] = numbered(person)
+    assert (row.state, row.push_state, row.end_reason) == ("revoked", "waiting", "成绩更正后不合格")
+    assert db.session.scalars(select(CertificateChange.state)).one() == "refused", "a wish for it waits no more"
+    assert "成绩更正，证书撤销" in login("hangzhou").get(f"/certificates/{row.id}").text
+    assert "已被撤销：成绩更正后不合格" in login("hjp").get("/notices/").text
+    assert "证书已撤销" in login("hjp").get(f"/people/{person.enrolment_id}").text
+    push.run_push(0, lambda _done, _total: None)
+    assert standins.control("ministry", "certificates.json")["certificates"][row.number]["status"] == "revoked"
+
+
+def test_who_passes_after_all_is_given_a_new_certificate_that_names_the_ended_one(login: Any, client: Any, report: ScoreReport,
+                                                                                 clock: Any) -> None:
+    person = people(report)[0]
+    corrected(login, report, "登记错行", theory_0="59")
+    certificates.run_issue(report.id, lambda _done, _total: None)
+    assert [row.state for row in numbered(person)] == ["revoked"], "who does not pass is given none"
+    clock.advance(hours=1)
+    corrected(login, report, "复核后更正", theory_0="75")
+    desk = login("hangzhou")
+    assert "合格 3 人，已生成证书 2 张" in desk.get(f"/certificates/issue/{report.id}").text
+    desk.post("/certificates/issue/", data={"ids": report.id})
+    certificates.run_issue(report.id, lambda _done, _total: None)
+    certificates.run_issue(report.id, lambda _done, _total: None)
+    old, new = numbered(person)
+    assert (old.state, new.state, new.replaces_id) == ("revoked", "valid", old.id)
+    assert new.number != old.number
+    assert new.number in client.get(f"/c/{old.number}").text
+    assert old.number in desk.get(f"/certificates/{new.id}").text
+    assert "证书已生成未推送" in desk.get(f"/people/{person.enrolment_id}").text
+
+
+def test_who_passes_a_later_exam_is_given_one_and_whom_the_authority_revoked_is_not(login: Any, report: ScoreReport) -> None:
+    lost, cheat, _other = people(report)
+    login("hangzhou").post(f"/certificates/{numbered(cheat)[0].id}/revoke", data={"remark": "替考"})
+    corrected(login, report, "登记错行", theory_0="59")
+    exam = report.exam_plan
+    again = ExamPlan(number="K9", name="补考", plan_id=exam.plan_id, institution_id=exam.institution_id, authority_id=exam.authority_id,
+                     place="考试中心", starts_at=exam.starts_at, ends_at=exam.ends_at, created_at=exam.created_at,
+                     **Factory.review("approved"))
+    db.session.add(again)
+    db.session.flush()
+    room = ExamRoom(exam_plan_id=again.id, number=1, place="1", occupation_id=exam.rooms[0].occupation_id)
+    db.session.add(room)
+    db.session.flush()
+    db.session.add(Sitting(exam_plan_id=again.id, enrolment_id=lost.enrolment_id, room_id=room.id, seat=1, ticket_number="990000000001",
+                           theory=800, practice=800, result="passed", scored_at=exam.created_at, score_source="pull"))
+    resit = ScoreReport(exam_plan_id=again.id, institution_id=exam.institution_id, authority_id=exam.authority_id,
+                        created_at=exam.created_at, **Factory.review("approved"))
+    db.session.add(resit)
+    db.session.commit()
+    for each in (report, resit):
+        certificates.run_issue(each.id, lambda _done, _total: None)
+    assert [row.state for row in numbered(lost)] == ["revoked", "valid"]
+    assert [row.state for row in numbered(cheat)] == ["revoked"]

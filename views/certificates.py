@@ -78,11 +78,10 @@ class CertificateIssueView(PortalView):
 
 
 def _counts(report_ids: list[int]) -> dict[int, tuple[int, int]]:
-    """For each report: how many passed, how many have their certificate."""
+    """For each report: how many passed, how many of them are not to be given a certificate any more."""
     rows = db.session.execute(
-        select(ScoreReport.id, func.count(Sitting.id.distinct()), func.count(Certificate.enrolment_id.distinct()))
+        select(ScoreReport.id, func.count(Sitting.id), func.count(Sitting.id).filter(~certificates.lacks_certificate()))
         .join(Sitting, Sitting.exam_plan_id == ScoreReport.exam_plan_id)
-        .outerjoin(Certificate, Certificate.enrolment_id == Sitting.enrolment_id)
         .where(ScoreReport.id.in_(report_ids), Sitting.result == "passed").group_by(ScoreReport.id))
     return {key: (passed, issued) for key, passed, issued in rows}
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 from app import clock, scope
 from app.errors import Conflict
 from app.extensions import will_write
-from app.operations import attendance, classes
+from app.operations import attendance, classes, corrections, unlocking
 from models import Enrolment, TrainingPlan
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, chosen_ids, like, listing
@@ -74,7 +74,8 @@ class ClassView(PortalView):
             "portal/classes/show.html", plan=plan, title=plan.name, occupation_names=occupation_names(plan),
             enterprises=classes.enrolled_enterprises(plan, actor=self.actor), attendance=classes.attendance_of(plan),
             listing=rows, sheet=attendance.sheet(plan, rows.rows), standing=standing_of(plan), unsettled=attendance.unsettled(plan),
-            pending=classes.pending_orders(plan), closed_to_opening=classes.obstacle_to_opening(plan),
+            to_check=corrections.waiting_in(plan), unlock=unlocking.open_request(plan), pending=classes.pending_orders(plan),
+            closed_to_opening=classes.obstacle_to_opening(plan),
             early=classes.closes_early(plan), closed_to_confirming=classes.obstacle_to_confirming(plan))
 
     @page("/<int:plan_id>/open", "open", ("POST",))

@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from app.extensions import db
-from app.operations import score_statistics, scores
+from app.operations import certificates, score_statistics, scores
 from app.operations.scores import RESULTS
 from app.presentation import moment
-from models import Certificate, ExamPlan, ScoreReport, Sitting
+from models import ExamPlan, ScoreReport, Sitting
 from views.base import page
 from views.listing import Search, like
 from views.reviewing import Column, ReviewDesk
@@ -41,10 +41,10 @@ class ScoreReviewView(ReviewDesk):
 
     def show_values(self, subject: ScoreReport) -> dict[str, Any]:
         exam = self.fetch(ExamPlan, subject.exam_plan_id, joinedload(ExamPlan.plan))
-        issued = db.session.scalar(select(func.count(Certificate.id)).join(Sitting, Certificate.sitting_id == Sitting.id)
-                                   .where(Sitting.exam_plan_id == exam.id, Certificate.replaces_id.is_(None)))
+        lacking = db.session.scalar(select(func.count(Sitting.id)).where(Sitting.exam_plan_id == exam.id,
+                                                                         certificates.lacks_certificate()))
         return {"exam": exam, "listing": sitting_list(self.actor, exam), "results": RESULTS, "tally": scores.tally(exam),
-                "passing": scores.pass_marks(), "issued": issued, "spreads": score_statistics.spreads(exam),
+                "passing": scores.pass_marks(), "lacking": lacking, "spreads": score_statistics.spreads(exam),
                 "outliers": score_statistics.outliers(exam)}
 
     @page("/<int:subject_id>/scores.xlsx", "download")

@@ -17,7 +17,7 @@ from app.extensions import db
 from app.operations import score_corrections, score_intakes, scores
 from app.operations.score_rows import ScoreFaults
 from app.operations.scores import RESULTS
-from models import Certificate, Enrolment, Enterprise, ExamPlan, ExamRoom, Occupation, Sitting
+from models import Certificate, Enrolment, Enterprise, ExamPlan, ExamRoom, Occupation, ScoreReport, Sitting
 from views.base import PortalView, download, page, said, uploaded, wants_json
 from views.listing import Filter, Search, like, listing, narrowed
 from views.records import events_of
@@ -53,6 +53,20 @@ def sitting_list(actor: Any, exam: ExamPlan) -> Any:
                    searches=_searches(), filters=_filters(exam), options=SITTINGS, size=100)
 
 
+def _stage_filter() -> Filter:
+    """Where the scores of an exam stand."""
+    def clause(value: str) -> Any:
+        if value == "report":
+            return scores.to_report()
+        if value == "correction":
+            return score_corrections.unfinished()
+        states = {"review": ("submitted", "accepted"), "approved": ("approved",)}[value]
+        return ExamPlan.report.has(ScoreReport.review_state.in_(states))
+
+    choices = (("report", _l("待上报")), ("review", _l("审核中")), ("approved", _l("审核通过")), ("correction", _l("更正未提交")))
+    return Filter("stage", _l("阶段"), choices, clause)
+
+
 class ScoreView(PortalView):
     """The institution's exams whose plan is approved, and their scores."""
 
@@ -66,7 +80,7 @@ class ScoreView(PortalView):
     def list(self) -> Any:
         rows = listing(scope.visible(self.actor, ExamPlan).where(ExamPlan.review_state == "approved"), order=(ExamPlan.starts_at.desc(),),
                        searches=(Search("q", _l("考核计划"), lambda text: like(ExamPlan.name, text)),),
-                       options=(joinedload(ExamPlan.report), joinedload(ExamPlan.plan)))
+                       filters=(_stage_filter(),), options=(joinedload(ExamPlan.report), joinedload(ExamPlan.plan)))
         return self.page("portal/scores/list.html", listing=rows, title=_("成绩报审"))
 
     @page("/<int:exam_id>", "show")

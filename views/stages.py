@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.extensions import db
+from app.operations.certificates import lacks_certificate
 from app.presentation import window_words
 from models import Certificate, ExamPlan, ScoreReport, Sitting, TrainingPlan
 
@@ -25,13 +26,13 @@ class Standing:
 
 
 def standing_of(plan: TrainingPlan) -> Standing:
-    """Read from the plan, its exams, their reports and certificates; three small statements."""
+    """Read from the plan, its exams, their reports and certificates; four small statements."""
     exams = list(db.session.scalars(select(ExamPlan).where(ExamPlan.plan_id == plan.id)))
     reports = list(db.session.scalars(select(ScoreReport).join(ExamPlan, ScoreReport.exam_plan_id == ExamPlan.id)
                                       .where(ExamPlan.plan_id == plan.id)))
     certificates = db.session.scalar(
         select(func.count(Certificate.id)).join(Sitting, Certificate.sitting_id == Sitting.id)
-        .join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).where(ExamPlan.plan_id == plan.id, Certificate.replaces_id.is_(None))) or 0
+        .join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).where(ExamPlan.plan_id == plan.id, Certificate.state == "valid")) or 0
     reached = _reached(plan, reports, certificates)
     labels = (_("编制"), _("上报"), _("受理"), _("审核通过"), _("报名"), _("培训考勤"), _("考核"), _("成绩"), _("证书"))
     steps = []
@@ -40,7 +41,10 @@ def standing_of(plan: TrainingPlan) -> Standing:
         if index == (4 if plan.cancelled_at else 3) and (plan.cancelled_at or plan.review_state == "rejected"):
             state = "stopped"
         steps.append((label, state, _note(plan, index)))
-    act, who = _next(plan, exams, reports, certificates)
+    lacking = db.session.scalar(select(func.count(Sitting.id)).join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).join(
+        ScoreReport, ScoreReport.exam_plan_id == ExamPlan.id).where(ExamPlan.plan_id == plan.id, ScoreReport.review_state == "approved",
+                                                                    lacks_certificate())) or 0
+    act, who = _next(plan, exams, reports, certificates, lacking)
     return Standing(steps, act, who)
 
 
@@ -69,7 +73,8 @@ def _reached(plan: TrainingPlan, reports: list[ScoreReport], certificates: int) 
     return 5 if plan.enrolment_ended and plan.cancelled_at is None else 4
 
 
-def _next(plan: TrainingPlan, exams: list[ExamPlan], reports: list[ScoreReport], certificates: int) -> tuple[str, str]:
+def _next(plan: TrainingPlan, exams: list[ExamPlan], reports: list[ScoreReport], certificates: int,
+          lacking: int) -> tuple[str, str]:
     """The next act in words, and the party whose turn it is."""
     reviewing = {
         "draft": (_("填写完整后提交审核"), "institution"),
@@ -89,15 +94,17 @@ def _next(plan: TrainingPlan, exams: list[ExamPlan], reports: list[ScoreReport],
         return _("培训后标记缺勤人员，并确认考勤"), "institution"
     if not exams:
         return _("创建考核计划"), "institution"
+    if lacking:
+        return _("等待%(who)s生成证书", who=plan.authority.name), "authority"
     if certificates:
         return _("证书已生成"), ""
-    if any(report.review_state == "approved" for report in reports):
-        return _("等待%(who)s生成证书", who=plan.authority.name), "authority"
     if any(report.review_state in ("submitted", "accepted") for report in reports):
         return _("等待%(who)s审核成绩", who=plan.authority.name), "authority"
     if any(exam.review_state in ("submitted", "accepted") for exam in exams):
         return _("等待%(who)s审核考核计划", who=plan.authority.name), "authority"
     if all(exam.editable for exam in exams):
         return _("完善考核计划后提交审核"), "institution"
+    if reports and all(report.review_state == "approved" for report in reports) and len(reports) == len(exams):
+        return _("成绩已审核，没有合格人员；允许补考的可再建考核计划"), "institution"
     return _("组织考核，拉取成绩后上报"), "institution"
 

@@ -164,6 +164,30 @@ def _carry_out(session: Session, change: CertificateChange, certificate: Certifi
                  enterprise_id=certificate.enterprise_id, institution_id=certificate.institution_id)
 
 
+def end_unearned(certificates: Sequence[Certificate], reason: str, *, actor: Actor) -> None:
+    """Revoke the certificates of people whose corrected marks no longer pass, in the transaction of the approval. A wish that
+    waits for one of them is answered. Those who pass after all are given another (`certificates.lacks_certificate`).
+
+    Raises `Conflict` when one of them has ended meanwhile: what the reviewer saw is no longer so.
+    """
+    ids = [each.id for each in certificates]
+    moved = workflow.move(Certificate, ids, "state", workflow.CERTIFICATE_MOVES, "valid", "revoked", ended_at=clock.now(),
+                          end_reason=reason)
+    if len(moved) != len(ids):
+        raise Conflict(_("这次更正涉及的证书刚刚发生变化，请刷新页面后再审核。"))
+    for certificate in certificates:
+        change = waiting_change(certificate)
+        if change is not None:
+            _end(change, "refused", actor, reason)
+            happened([certificate.id], "refuse", reason, actor.name)
+        audit.record(actor, "revoke_certificate", certificate, {"number": certificate.number, "reason": reason})
+        notices.tell("certificate_revoked", "certificate", ids=[certificate.id], name=certificate.number, remark=reason,
+                     enterprise_id=certificate.enterprise_id, institution_id=certificate.institution_id)
+    happened(ids, "unearned", reason, actor.name)
+    if ids:
+        tell_ministry(db.session(), ids)
+
+
 def tell_ministry(session: Session, ids: Sequence[int]) -> None:
     """Have what changed pushed again. One that is in a file waits for the word on that file; then it is seen that it has changed."""
     session.execute(
@@ -205,7 +229,8 @@ EVENT_WORDS: dict[str, tuple[Any, str]] = {
     "exported": (_l("已导出，待上传部里"), ""), "discarded": (_l("导出批次作废，重新等待推送"), ""), "ask_revoke": (_l("申请撤销"), ""),
     "ask_replace": (_l("申请换发"), ""), "refuse": (_l("申请退回"), ""), "revoked": (_l("已撤销"), "bad"),
     "replaced": (_l("已换发"), "bad"),
-    "replaces": (_l("换发自"), "ok"),
+    "replaces": (_l("换发自"), "ok"), "unearned": (_l("成绩更正，证书撤销"), "bad"),
+    "follows": (_l("此前的证书已撤销，重新合格后生成"), "ok"), "followed": (_l("重新合格，已另发证书"), ""),
 }
 STATUS_WORDS: dict[str, Any] = {"valid": _l("有效"), "revoked": _l("已撤销"), "replaced": _l("已换发")}
 

@@ -18,28 +18,41 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     type_coerce,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app import audit, clock, jobs, notices, parameters
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Forbidden
 from app.extensions import transaction
 from app.operations.numbering import Pattern, parse_pattern, take_serials
-from models import Certificate, Enrolment, ExamPlan, Institution, Job, Occupation, ScoreReport, Sitting, SkillLevel
+from app.operations.push import happened
+from models import Certificate, CertificateEvent, Enrolment, ExamPlan, Institution, Job, Occupation, ScoreReport, Sitting, SkillLevel
 
 ISSUE_JOB = "issue_certificates"
 RENDER_JOB = "render_certificates"
 Report = Callable[[int, int], None]
 
 
+def lacks_certificate() -> ColumnElement[bool]:
+    """The sittings that were passed and whose person is still to be given a certificate.
+
+    One that a correction of the marks ended (`certificate_changes.end_unearned`) is in nobody's way: who passes after all, by
+    another correction or in another exam, is given a new one. What the authority itself revoked stays revoked for that exam.
+    """
+    unearned = exists().where(CertificateEvent.certificate_id == Certificate.id, CertificateEvent.kind == "unearned")
+    settled = or_(Certificate.state == "valid",
+                  and_(Certificate.state == "revoked", Certificate.sitting_id == Sitting.id, ~unearned))
+    return and_(Sitting.result == "passed", ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id, settled))
+
+
 def lacks_certificates() -> ColumnElement[bool]:
     """The score reports in whose exam someone passed and has no certificate yet."""
-    return exists().where(Sitting.exam_plan_id == ScoreReport.exam_plan_id, Sitting.result == "passed",
-                          ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id))
+    return exists().where(Sitting.exam_plan_id == ScoreReport.exam_plan_id, lacks_certificate())
 
 
 def start_issue(reports: Iterable[ScoreReport], *, actor: Actor) -> list[Job]:
@@ -68,9 +81,7 @@ def start_issue(reports: Iterable[ScoreReport], *, actor: Actor) -> list[Job]:
 
 
 def _lacking(report: ScoreReport) -> tuple[ColumnElement[bool], ...]:
-    """Who passed in the exam of a report and never had a certificate."""
-    return (Sitting.exam_plan_id == report.exam_plan_id, Sitting.result == "passed",
-            ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id))
+    return Sitting.exam_plan_id == report.exam_plan_id, lacks_certificate()
 
 
 def run_issue(report_id: int, report: Report) -> None:
@@ -87,6 +98,7 @@ def run_issue(report_id: int, report: Report) -> None:
             if issued:
                 numbers = sorted(row.number for row in issued)
                 audit.record(SYSTEM, "issued_certificates", found, {"count": len(issued), "first": numbers[0], "last": numbers[-1]})
+                _note_earlier(session, issued)
                 _tell(issued)
                 jobs.schedule(RENDER_JOB, found.id, authority_id=found.authority_id, total=len(issued))
     except IntegrityError as error:
@@ -96,7 +108,7 @@ def run_issue(report_id: int, report: Report) -> None:
 
 def _issue(session: Session, report: ScoreReport, pattern: Pattern) -> Sequence[Any]:
     """Write the certificates of a report: the serials of each prefix are taken at once, then one INSERT reads everything that
-    is printed from the rows themselves. Answers (id, number, enterprise_id, institution_id) of each."""
+    is printed from the rows themselves. Answers (id, number, enterprise_id, institution_id, replaces_id) of each."""
     occupation, level, pair = Occupation.__table__.c, SkillLevel.__table__.c, (Enrolment.occupation_id, Enrolment.level_id)
     groups = session.execute(
         select(*pair, occupation.code, level.code, func.count()).select_from(Sitting).join(Enrolment)
@@ -121,6 +133,9 @@ def _issue(session: Session, report: ScoreReport, pattern: Pattern) -> Sequence[
 def _write(session: Session, report: ScoreReport, number: ColumnElement[str], today: date) -> Sequence[Any]:
     """The INSERT. An ID number goes over as it is sealed: both columns have one purpose."""
     at, columns = clock.now(), Certificate.__table__.c
+    # Who had one before that has ended: the new one names it, and each of a person's certificates names the one before it.
+    before = aliased(Certificate)
+    earlier = select(func.max(before.id)).where(before.enrolment_id == Sitting.enrolment_id).scalar_subquery()
     same: dict[str, Any] = {"authority_id": report.authority_id, "issued_on": today, "state": "valid", "end_reason": "",
                             "push_state": "waiting", "push_sent": "", "push_due_at": at, "push_attempts": 0, "push_error": "",
                             "created_at": at}
@@ -129,14 +144,23 @@ def _write(session: Session, report: ScoreReport, number: ColumnElement[str], to
         "enterprise_id": Enrolment.enterprise_id, "name": Enrolment.name, "id_number": type_coerce(Enrolment.id_number, LargeBinary),
         "id_number_index": Enrolment.id_number_index, "sex": Enrolment.sex, "occupation_id": Enrolment.occupation_id,
         "level_id": Enrolment.level_id, "occupation_name": Occupation.name, "level_name": SkillLevel.name,
-        "institution_name": Institution.name}
+        "institution_name": Institution.name, "replaces_id": earlier}
     rows = (select(*read.values(), *(literal(value, columns[name].type) for name, value in same.items()))
             .select_from(Sitting).join(Enrolment, Sitting.enrolment_id == Enrolment.id)
             .join(Occupation, Enrolment.occupation_id == Occupation.id).join(SkillLevel, Enrolment.level_id == SkillLevel.id)
             .join(ExamPlan, Sitting.exam_plan_id == ExamPlan.id).join(Institution, ExamPlan.institution_id == Institution.id)
             .where(*_lacking(report)))
     return session.execute(insert(Certificate.__table__).from_select([*read, *same], rows, include_defaults=False)
-                           .returning(columns.id, columns.number, columns.enterprise_id, columns.institution_id)).all()
+                           .returning(columns.id, columns.number, columns.enterprise_id, columns.institution_id,
+                                      columns.replaces_id)).all()
+
+
+def _note_earlier(session: Session, issued: Sequence[Any]) -> None:
+    """The histories of a new certificate and of the ended one before it name each other."""
+    again = {row.replaces_id: row for row in issued if row.replaces_id is not None}
+    for old in session.execute(select(Certificate.id, Certificate.number).where(Certificate.id.in_(again))) if again else ():
+        happened([again[old.id].id], "follows", old.number)
+        happened([old.id], "followed", again[old.id].number)
 
 
 def _tell(issued: Sequence[Any]) -> None:

@@ -80,6 +80,13 @@ def still_correctable() -> ColumnElement[bool]:
         select(TrainingPlan.id).where(TrainingPlan.class_opened_at.is_(None), TrainingPlan.review_state == "approved"))
 
 
+def waiting_in(plan: TrainingPlan) -> tuple[int, int]:
+    """How many people of this class the institution has to look at, and how many their enterprise has to correct."""
+    of_plan = select(func.count(Enrolment.id)).where(Enrolment.plan_id == plan.id, still_correctable())
+    return (db.session.scalar(of_plan.where(in_state("new", "corrected"))) or 0,
+            db.session.scalar(of_plan.where(in_state("mismatch"))) or 0)
+
+
 def obstacle(plan: TrainingPlan) -> str:
     """Why these people keep the class from opening, as a sentence; empty when they do not."""
     waiting = db.session.scalar(select(func.count(PersonCheck.id)).join(Enrolment, PersonCheck.enrolment_id == Enrolment.id).where(

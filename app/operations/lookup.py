@@ -42,7 +42,15 @@ class Found:
 def _told(row: Certificate, *, names_holder: bool = True) -> Found:
     id_number = mask_id_number(row.id_number) if names_holder else ""
     return Found(row.number, mask_name(row.name), id_number, row.occupation_name, row.level_name, row.institution_name,
-                 row.authority.name, row.issued_on, row.state, row.replacement.number if row.replacement else "", row.pushed_at is not None)
+                 row.authority.name, row.issued_on, row.state, _in_force(row), row.pushed_at is not None)
+
+
+def _in_force(row: Certificate) -> str:
+    """The number of the valid certificate that has taken the place of an ended one, or ""."""
+    latest = row
+    while latest.replacement is not None:
+        latest = latest.replacement
+    return latest.number if latest is not row and latest.state == "valid" else ""
 
 
 _IN_FULL = (joinedload(Certificate.authority), joinedload(Certificate.replacement))

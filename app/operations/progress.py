@@ -32,6 +32,7 @@ SCORE_WORDS = {"none": NOT_REPORTED, "draft": NOT_REPORTED, "submitted": Word(_l
 CERTIFICATE_WORDS = {"none": Word(_l("证书未生成"), "neutral"), "waiting": Word(_l("证书已生成未推送"), "info"),
                      "exported": Word(_l("证书已生成未推送"), "info"), "failed": Word(_l("证书已生成未推送"), "info"),
                      "pushed": Word(_l("证书已推送"), "ok")}
+REVOKED = Word(_l("证书已撤销"), "bad")
 
 
 @dataclass(frozen=True)
@@ -76,5 +77,11 @@ def _progress(person: Enrolment, plan: TrainingPlan, sitting: Sitting | None, ce
         plan=_training_word(person, plan),
         exam=EXAM_WORDS[exam.review_state if exam is not None else "none"],
         scores=SCORE_WORDS[report.review_state if report is not None else "none"],
-        certificate=CERTIFICATE_WORDS[certificate.push_word if certificate is not None else "none"],
-        sitting=sitting, issued=certificate)
+        certificate=_certificate_word(certificate), sitting=sitting, issued=certificate)
+
+
+def _certificate_word(certificate: Certificate | None) -> Word:
+    """How far the latest certificate is; that it was revoked, where none has followed it."""
+    if certificate is None:
+        return CERTIFICATE_WORDS["none"]
+    return REVOKED if certificate.state == "revoked" else CERTIFICATE_WORDS[certificate.push_word]

@@ -9,18 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, selectinload
 
-from app import audit, clock, workflow
+from app import audit, clock
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import db, transaction
+from app.operations import certificate_changes
 from app.operations.score_intakes import change_of
 from app.operations.scores import Mark, pass_marks, report_of, result_of
 from app.workflow import follows
-from models import Certificate, ExamPlan, ScoreChange, ScoreCorrection, ScoreCorrectionLine, ScoreIntake, Sitting
+from models import Certificate, ExamPlan, ScoreChange, ScoreCorrection, ScoreCorrectionLine, ScoreIntake, ScoreReport, Sitting
 
 LONGEST_REASON = 500
 
@@ -29,6 +30,11 @@ def open_correction(exam: ExamPlan) -> ScoreCorrection | None:
     """The correction of an exam that is not approved yet; there is at most one."""
     return db.session.scalars(select(ScoreCorrection).where(
         ScoreCorrection.exam_plan_id == exam.id, ScoreCorrection.review_state != "approved")).one_or_none()
+
+
+def unfinished() -> ColumnElement[bool]:
+    """The exams with a correction that is the institution's to go on with: written and not submitted, or rejected."""
+    return exists().where(ScoreCorrection.exam_plan_id == ExamPlan.id, ScoreCorrection.review_state.in_(("draft", "rejected")))
 
 
 def corrections_of(exam: ExamPlan) -> list[ScoreCorrection]:
@@ -143,6 +149,8 @@ def _apply(ids: list[int]) -> None:
 
 def _apply_one(session: Any, correction: ScoreCorrection) -> None:
     at = clock.now()
+    # Certificates are generated under this row's lock: they are there before the marks change, or not at all.
+    session.execute(select(ScoreReport.id).where(ScoreReport.exam_plan_id == correction.exam_plan_id).with_for_update())
     now: Mapping[int, Any] = {row.id: row for row in session.execute(
         select(Sitting.id, Sitting.theory, Sitting.practice, Sitting.result)
         .where(Sitting.id.in_([line.sitting_id for line in correction.lines])).with_for_update())}
@@ -158,10 +166,4 @@ def _apply_one(session: Any, correction: ScoreCorrection) -> None:
     session.execute(insert(ScoreChange), [
         {**change_of(now[line.sitting_id], line.sitting_id, line.theory, line.practice, line.result), "intake_id": intake.id}
         for line in correction.lines])
-    _end_certificates(correction)
-
-
-def _end_certificates(correction: ScoreCorrection) -> None:
-    for certificate in certificates_lost(correction):
-        workflow.move(Certificate, [certificate.id], "state", workflow.CERTIFICATE_MOVES, "valid", "revoked",
-                      ended_at=clock.now(), end_reason=_("成绩更正后不合格"))
+    certificate_changes.end_unearned(certificates_lost(correction), _("成绩更正后不合格"), actor=SYSTEM)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 
 from app import clock, parameters, workflow
 from app.actors import Actor
@@ -71,6 +71,12 @@ def check_editable(report: ScoreReport | None) -> None:
         raise Conflict(_("成绩已审核通过，不能再修改。确有错误的，请申请成绩更正。"))
     if report is not None and not report.editable:
         raise Conflict(_("成绩已上报，不能再修改。如需修改，请先撤回。"))
+
+
+def to_report() -> ColumnElement[bool]:
+    """The exams that have begun and whose scores the institution has yet to report, or to report again."""
+    return and_(ExamPlan.review_state == "approved", ExamPlan.starts_at <= clock.now(),
+                ~exists().where(ScoreReport.exam_plan_id == ExamPlan.id, ScoreReport.review_state.not_in(("draft", "rejected"))))
 
 
 def report_of(exam: ExamPlan) -> ScoreReport | None:

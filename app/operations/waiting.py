@@ -11,7 +11,7 @@ from sqlalchemy import and_, exists, func, or_, select
 from app import clock, scope
 from app.actors import Actor
 from app.extensions import db
-from app.operations import corrections, finance, reconciliations, waitlist
+from app.operations import certificates, corrections, finance, reconciliations, score_corrections, scores, waitlist
 from app.operations.filings import licence_warning
 from app.workflow import SUBJECTS
 from models import (
@@ -29,7 +29,6 @@ from models import (
     Reconciliation,
     Refund,
     ScoreReport,
-    Sitting,
     TrainingPlan,
     WaitlistEntry,
     Withdrawal,
@@ -60,11 +59,12 @@ def _for_authority(actor: Actor) -> list[Task]:
         model = SUBJECTS[kind].model
         count = _count(actor, model, model.authority_id == actor.authority_id, model.review_state.in_(("submitted", "accepted")))
         tasks.append(Task(f"{view}.list", {"state": "waiting"}, count, label))
-    lacks = exists().where(Sitting.exam_plan_id == ScoreReport.exam_plan_id, Sitting.result == "passed",
-                           ~exists().where(Certificate.enrolment_id == Sitting.enrolment_id))
+    tasks.append(Task("AttendanceUnlockView.list", {}, _count(
+        actor, AttendanceUnlock, AttendanceUnlock.authority_id == actor.authority_id, AttendanceUnlock.state == "asked"),
+        _("考勤解锁待办理")))
     tasks.append(Task("CertificateIssueView.list", {}, _count(
-        actor, ScoreReport, ScoreReport.authority_id == actor.authority_id, ScoreReport.review_state == "approved", lacks),
-        _("待生成证书的考核")))
+        actor, ScoreReport, ScoreReport.authority_id == actor.authority_id, ScoreReport.review_state == "approved",
+        certificates.lacks_certificates()), _("待生成证书的考核")))
     asked = exists().where(CertificateChange.certificate_id == Certificate.id, CertificateChange.state == "asked")
     tasks.append(Task("CertificateView.list", {"change": "asked"}, _count(
         actor, Certificate, Certificate.authority_id == actor.authority_id, asked), _("待复核的证书申请")))
@@ -107,10 +107,8 @@ def _for_institution(actor: Actor) -> list[Task]:
             actor, TrainingPlan, TrainingPlan.class_opened_at.is_not(None), TrainingPlan.attendance_confirmed_at.is_(None)),
              _("待确认考勤")),
         Task("ExamView.list", {"state": "rejected"}, _count(actor, ExamPlan, ExamPlan.review_state == "rejected"), _("未通过的考核计划")),
-        Task("ScoreView.list", {}, _count(
-            actor, ExamPlan, ExamPlan.review_state == "approved", ExamPlan.starts_at <= clock.now(),
-            ~exists().where(ScoreReport.exam_plan_id == ExamPlan.id, ScoreReport.review_state.not_in(("draft", "rejected")))),
-            _("待上报的成绩")),
+        Task("ScoreView.list", {"stage": "report"}, _count(actor, ExamPlan, scores.to_report()), _("待上报的成绩")),
+        Task("ScoreView.list", {"stage": "correction"}, _count(actor, ExamPlan, score_corrections.unfinished()), _("未提交的成绩更正")),
     ]
 
 
