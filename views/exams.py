@@ -18,7 +18,7 @@ from wtforms.validators import InputRequired
 from app import clock, scope, workflow
 from app.errors import Conflict, PortalError
 from app.extensions import db
-from app.operations import exam_rooms, exams, filings, papers
+from app.operations import exam_rooms, exams, filings, papers, resits
 from app.operations.progress import states_of
 from app.presentation import moment
 from app.workflow import REVIEW_LABELS
@@ -134,6 +134,7 @@ class ExamView(PortalView):
             except PortalError as error:
                 put_error_on(form, error)
         return self.page("portal/exams/edit.html", form=form, plan=plan, exam=exam, people=people, rooms=rooms, proposal=proposal,
+                         left_out=resits.left_out(plan, people, exam),
                          by_id={person.id: person for person in people}, room_size=exam_rooms.most_in_a_room(),
                          title=exam.name if exam else _("创建考核计划"), chosen=set(form.enrolment_ids.data or []),
                          chosen_rooms=set(form.room_ids.data or []))
