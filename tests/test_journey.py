@@ -175,7 +175,7 @@ def import_roster(enterprise: Walker, plan: str, workers: list[Person]) -> str:
     template = enterprise.download("下载《报名人员信息表》")
     assert load_workbook(io.BytesIO(template)).sheetnames == ["人员信息", "选项"]
     enterprise.page.get_by_role("link", name=plan).click()
-    wrong = [Person("", workers[0].id_number, "1", "钢筋 工"), *workers[1:]]
+    wrong = [Person("", workers[0].id_number, "1", "钢筋弓"), *workers[1:]]
     bring(enterprise, filled_roster(template, wrong))
     enterprise.look("没有导入", seconds=40)
     enterprise.look("请填写姓名", "手机号应为 11 位数字", "不在列表中")
