@@ -95,6 +95,10 @@ TABLE: dict[str, dict[str, Verbs]] = {
     "ExamView": {INSTITUTION: ("list", "show", "add", "edit", "submit", "confirm", "download")},
     # its rooms and who sits where
     "ExamRoomView": {INSTITUTION: ("edit",)},
+    # 核验准考证 at the door
+    "ExamDoorView": {INSTITUTION: ("show",)},
+    # 版式 of the papers
+    "LayoutView": {ADMIN: ("list", "show", "edit")},
     "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},
     # 成绩报审
     "ScoreView": {INSTITUTION: ("list", "show", "pull", "import", "submit", "download")},

@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import certifying, checking, desk, importing, listing, portraits, pushing, reading, reviewing, seats, starting
+from bench import certifying, checking, desk, importing, listing, papers, portraits, pushing, reading, reviewing, seats, starting
 from bench.measure import Options, measure
 
 SUBJECTS = {subject.name: subject for subject in (
     starting.SUBJECT, importing.SUBJECT, listing.SUBJECT, reviewing.SUBJECT, desk.SUBJECT, reading.SUBJECT, portraits.SUBJECT,
-    checking.SUBJECT, seats.SUBJECT, certifying.SUBJECT, pushing.SUBJECT)}
+    checking.SUBJECT, seats.SUBJECT, certifying.SUBJECT, pushing.SUBJECT, papers.SUBJECT)}
 MAIN = ("name", "ours_s", "floor_s", "ratio", "peak_mb")
 
 

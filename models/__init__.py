@@ -14,6 +14,7 @@ from models.filings import Filing, Room, TeacherOccupation, TeacherPaper
 from models.form_drafts import FormDraft
 from models.invoices import GatewayToken, Invoice, InvoiceProfile, InvoiceSeller
 from models.jobs import Job, Timer
+from models.layouts import PaperLayout
 from models.merchants import Merchant
 from models.notices import Notice, NoticeRead, NoticeReader, NoticeText
 from models.orders import Order, Payment
@@ -36,11 +37,11 @@ __all__ = [
     "CertificateCounter", "CertificateEvent", "CheckEvent", "Education", "Enrolment", "Enterprise", "ExamPlan",
     "ExamRoom", "Filing", "FormDraft", "FormerPhoto", "GatewayToken", "ImportBatch", "Institution", "Invoice",
     "InvoiceProfile", "InvoiceSeller", "Job", "LicenceReading", "Merchant", "Notice", "NoticeRead", "NoticeReader",
-    "NoticeText", "Occupation", "OccupationLevel", "Order", "Parameter", "Payment", "PersonCheck", "PhoneCode",
-    "PhotoPart", "PhotoReading", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise", "PlanOccupation",
-    "PushBatch", "Reconciliation", "RecoveryCode", "Refund", "RefundEnrolment", "Region", "RegistrationDraft", "Remark",
-    "ReviewEvent", "RoleRegion", "Room", "RosterHeading", "RosterUpload", "ScoreChange", "ScoreCorrection",
-    "ScoreCorrectionLine", "ScoreIntake", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn", "SigningKey",
-    "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher", "TeacherOccupation",
-    "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
+    "NoticeText", "Occupation", "OccupationLevel", "Order", "PaperLayout", "Parameter", "Payment", "PersonCheck",
+    "PhoneCode", "PhotoPart", "PhotoReading", "PhotoUpload", "PlanChange", "PlanDay", "PlanEnterprise",
+    "PlanOccupation", "PushBatch", "Reconciliation", "RecoveryCode", "Refund", "RefundEnrolment", "Region",
+    "RegistrationDraft", "Remark", "ReviewEvent", "RoleRegion", "Room", "RosterHeading", "RosterUpload", "ScoreChange",
+    "ScoreCorrection", "ScoreCorrectionLine", "ScoreIntake", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn",
+    "SigningKey", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher",
+    "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
 ]

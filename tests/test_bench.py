@@ -20,6 +20,7 @@ PROMISED = {
     "start": {"processes", "stop_s"},
     "photos": {"images", "kb", "database", "images_a_second"},
     "ocr": {"pictures", "s_per_picture", "first_s", "uscc_right", "name_right", "address_right", "uscc_undetected"},
+    "papers": {"tickets", "database", "ms_per_ticket", "mb"},
     "lookup": {"certificates", "requests", "database", "requests_per_s"},
 }
 SIZES = {"certificates": "6", "push": "20", "ocr": "2"}  # pictures, each of which takes its time
@@ -48,4 +49,4 @@ def test_a_row_is_one_line_of_json(name: str) -> None:
 def test_an_unknown_row_is_answered_with_the_rows_there_are() -> None:
     ran = bench("speed")
     assert ran.returncode == 2
-    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, photos, lookup, seats, certificates, push" in ran.stderr
+    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, photos, lookup, seats, certificates, push, papers" in ran.stderr

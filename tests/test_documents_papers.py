@@ -16,8 +16,8 @@ from app.documents.amounts import amount_in_figures, amount_in_words
 from app.documents.child import ChildFailed, run_child
 from app.documents.faults import PaperFault
 from app.documents.fonts import find_fonts, missing_glyphs
-from app.documents.papers import render, render_many
-from app.documents.qr import qr_png
+from app.documents.papers import Limits, merged, render, render_in_turn
+from app.documents.qr import qr_png, qr_quick
 
 _TEMPLATES = Path(papers.__file__).parent / "templates"
 
@@ -191,12 +191,12 @@ def test_data_are_never_markup() -> None:
     assert name in _text(render("receipt", RECEIPT | {"payer": name}))
 
 
-def test_many_people_come_in_parts_each_with_its_own_pictures() -> None:
-    tickets = [_ticket(name=f"甲{n}", photo=f"p{n}.jpg") for n in range(5)]
-    files = FILES | {f"p{n}.jpg": FILES["p.jpg"] for n in range(5)}
-    parts = list(render_many("admission_tickets", _tickets(), "tickets", tickets, files, chunk=2))
-    assert [_pages(part) for part in parts] == [2, 2, 1]
-    assert "甲4" in _text(parts[2])
+def test_many_people_are_drawn_in_parts_and_put_together_in_order() -> None:
+    parts = [(_tickets(*(_ticket(name=f"甲{n}") for n in part)), FILES) for part in ((0, 1), (2, 3), (4,))]
+    together = PdfReader(io.BytesIO(merged(render_in_turn("admission_tickets", parts))))
+    assert [next(f"甲{n}" for n in range(5) if f"甲{n}" in page.extract_text()) for page in together.pages] == [f"甲{n}" for n in range(5)]
+    assert together.metadata is not None
+    assert together.metadata.title == "准考证"
 
 
 def test_templates_ask_the_network_for_nothing() -> None:
@@ -215,15 +215,29 @@ def test_data_that_do_not_fit_a_template_are_a_fault_with_the_compilers_words() 
     assert "payer" in str(caught.value.message_args["detail"])
 
 
-def test_a_template_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "receipt.typ").write_text("#let n = 0\n#while n < 1e12 { n += 1; n -= 0.5 }\n#n")
-    (tmp_path / "lib.typ").write_text("")
-    monkeypatch.setattr(papers, "_TEMPLATES", tmp_path)
-    monkeypatch.setattr(papers, "_SECONDS", 0.5)
+def test_a_template_without_end_is_stopped() -> None:
     # Typst itself gives up on a plain endless loop, so the child may end before its time does: a fault either way.
     with pytest.raises(PaperFault) as caught:
-        render("receipt", {})
+        render("receipt", {}, source="#let n = 0\n#while n < 1e12 { n += 1; n -= 0.5 }\n#n", limits=Limits(0.5, 1024))
     assert caught.value.code in ("too_slow", "failed")
+
+
+@pytest.mark.parametrize(("source", "told"), [
+    ('#import "@" + "preview/cetz:0.3.0": *', "Permission denied"),  # the kernel's answer, whatever the words of the import
+    ('#read("/etc/passwd")', "searched at"), ('#read("../../etc/passwd")', "escape the project root"),
+    ('#let a = "x"\n#for i in range(60) { a = a + a }', "memory allocation"),
+])
+def test_a_layout_reaches_neither_network_nor_files_nor_all_memory(source: str, told: str) -> None:
+    with pytest.raises(PaperFault) as caught:
+        render("receipt", {}, source=source, limits=Limits(20, 512))
+    assert told in str(caught.value.message_args["detail"])
+
+
+def test_a_character_that_no_font_has_is_named_and_never_an_empty_box() -> None:
+    text = _text(render("admission_tickets", _tickets(_ticket(name="张\U0003fffe三", note="请补写")), FILES))
+    assert "张〔U+3FFFE〕三" in text
+    assert "请补写" in text
+    assert "张㛃华䶮㐀" in _text(render("admission_tickets", _tickets(_ticket(name="张㛃华䶮㐀")), FILES))
 
 
 def test_a_child_that_hangs_or_eats_memory_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -282,3 +296,15 @@ def test_a_qr_code_is_a_png_of_whole_modules_with_a_quiet_zone() -> None:
         assert (modules - 21) % 4 == 0
         assert image.convert("L").getpixel((0, 0)) == 255
         assert image.convert("L").getpixel((8, 8)) == 0
+
+
+def test_the_quick_code_is_the_same_kind_of_picture_and_reads_the_same() -> None:
+    import cv2
+    import numpy as np
+
+    for text in ("PXKS:26000010100199:0123456789ABCDEF0123", "https://peixun.example.cn/check/3320260105000001"):
+        data = qr_quick(text)
+        with Image.open(io.BytesIO(data)) as quick, Image.open(io.BytesIO(qr_png(text))) as plain:
+            assert quick.size == plain.size
+        read, _corners, _straight = cv2.QRCodeDetector().detectAndDecode(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+        assert read == text

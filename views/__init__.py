@@ -23,6 +23,7 @@ from views import (
     corrections,
     enrol,
     enterprises,
+    exam_door,
     exam_rooms,
     exams,
     files,
@@ -33,6 +34,7 @@ from views import (
     invoice_sellers,
     invoices,
     jobs,
+    layouts,
     lookup,
     merchants,
     notices,
@@ -111,6 +113,7 @@ MENU: tuple[tuple[str, Any, str, tuple[tuple[Any, Any, str], ...]], ...] = (
         (roles.RoleView, _l("角色"), "lock"),
         (staff.ColleagueView, _l("人员"), "people"),
         (signing.SigningKeyView, _l("签章密钥"), "lock"),
+        (layouts.LayoutView, _l("版式"), "file"),
         (audit.AuditView, _l("审计日志"), "shield"),
         (console.ConsoleView, _l("控制台"), "gear"),
     )),
@@ -122,7 +125,7 @@ PLAIN: tuple[Any, ...] = (
     calendar.CalendarFeedView, captcha.CaptchaView, invoice_sellers.InvoiceSellerView, plan_typing.PlanTypingView, notices.NoticeView,
     teachers.TeacherView,
     waitlist.WaitlistView, attendance.AttendanceView, carry_overs.CarryOverView,
-    rosters.RosterView, photos.PhotoView, exam_rooms.ExamRoomView,
+    rosters.RosterView, photos.PhotoView, exam_rooms.ExamRoomView, exam_door.ExamDoorView,
     score_typing.ScoreTypingView, score_corrections.ScoreCorrectionView,
 )
 

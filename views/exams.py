@@ -143,6 +143,7 @@ class ExamView(PortalView):
     def show(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id, *DETAIL)
         return self.page("portal/exams/show.html", exam=exam, title=exam.name, seats=seats_of(exam),
+                         unprintable=papers.unprintable(exam),
                          missing=exams.missing_for_submission(exam) if exam.editable else [],
                          events=events_of("exam_plan", exam.id), steps=workflow.steps_open_to(self.actor, exam))
 
@@ -174,11 +175,18 @@ class ExamView(PortalView):
 
     @page("/<int:exam_id>/sign-in", "download", ("POST",))
     def sign_in(self, exam_id: int) -> Any:
-        return _sent(papers.sign_in_sheets(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
+        text = request.form.get("room", "")
+        room_id = int(text) if text.isdecimal() and len(text) < 19 else None
+        return _sent(papers.sign_in_sheets(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), room_id, actor=self.actor))
+
+    @page("/<int:exam_id>/desk-labels", "download", ("POST",))
+    def desk_labels(self, exam_id: int) -> Any:
+        return _sent(papers.desk_labels(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
 
     @page("/<int:exam_id>/summary", "download", ("POST",))
     def summary(self, exam_id: int) -> Any:
-        return _sent(papers.summary(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
+        printed = request.form.get("format") == "pdf"
+        return _sent(papers.summary(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), printed=printed, actor=self.actor))
 
 
 class ExamReviewView(ReviewDesk):
@@ -210,7 +218,8 @@ class ExamReviewView(ReviewDesk):
 
     @page("/<int:subject_id>/summary", "download", ("POST",))
     def summary(self, subject_id: int) -> Any:
-        return _sent(papers.summary(self.fetch(ExamPlan, subject_id, *DETAIL[1:3]), actor=self.actor))
+        printed = request.form.get("format") == "pdf"
+        return _sent(papers.summary(self.fetch(ExamPlan, subject_id, *DETAIL[1:3]), printed=printed, actor=self.actor))
 
 
 class EnrolledView(PortalView):

@@ -67,7 +67,8 @@ VERBS: dict[str, Any] = {
     "confirm_push": _l("确认推送结果"), "discard_push": _l("作废推送批次"), "download_push": _l("下载推送批次"),
     "add_signing_key": _l("启用签章密钥"), "retire_signing_key": _l("停用签章密钥"), "download_card_data": _l("导出证卡数据"),
     "download_roster": _l("导出学员名单"), "download_tickets": _l("下载全部准考证"), "download_ticket": _l("下载准考证"),
-    "download_sign_in_sheets": _l("下载签到表"), "download_summary": _l("下载汇总表"),
+    "download_sign_in_sheets": _l("下载签到表"), "download_desk_labels": _l("下载桌签"),
+    "change_layout": _l("修改版式"), "download_summary": _l("下载汇总表"),
     "export_people": _l("导出报名人员"), "export_audit": _l("导出审计日志"),
 }
 
@@ -75,7 +76,8 @@ KINDS: dict[str, Any] = {
     "ab_role": _l("角色"), "account": _l("帐号"), "attendance_unlock": _l("考勤解锁申请"),
     "audit_event": _l("审计日志"), "calendar_feed": _l("日历地址"), "certificate": _l("证书"), "push_batch": _l("推送批次"),
     "signing_key": _l("签章密钥"),
-    "licence_reading": _l("营业执照识别"), "remark": _l("审核常用语"), "notice_reader": _l("提醒设置"), "education": _l("文化程度"),
+    "licence_reading": _l("营业执照识别"), "remark": _l("审核常用语"), "notice_reader": _l("提醒设置"),
+    "paper_layout": _l("版式"), "education": _l("文化程度"),
     "enrolment": _l("报名人员"), "enterprise": _l("企业"), "exam_plan": _l("考核计划"), "import_batch": _l("报名名单"),
     "institution": _l("培训机构"), "invoice": _l("发票"), "invoice_seller": _l("销售方"), "occupation": _l("工种"), "order_": _l("订单"),
     "parameter": _l("参数"), "plan_change": _l("名额调整或计划取消"), "withdrawal": _l("退班"),

@@ -35,6 +35,14 @@ _SERIF = {
     "NotoSerifCJKsc-Regular.otf": "Noto Serif CJK SC",
     "SourceHanSerifSC-Regular.otf": "Source Han Serif SC",
 }
+# Where one of these is installed it adds what few fonts have: the rare characters of names, U+20000 and beyond.
+_RARE = {
+    "HanaMinA.ttf": "HanaMinA",
+    "HanaMinB.ttf": "HanaMinB",
+    "BabelStoneHan.ttf": "BabelStone Han",
+    "PlangothicP1-Regular.ttf": "Plangothic P1",
+    "PlangothicP2-Regular.ttf": "Plangothic P2",
+}
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,14 @@ class Fonts:
 def find_fonts() -> Fonts:
     """The fonts of this machine that can write Chinese. Raises `PaperFault("no_font")` where there is none: install
     requirements.txt again, or the system's fonts-noto-cjk."""
-    files = {path.name: path for path in reversed(_candidates()) if path.name in _SANS or path.name in _SERIF}
+    known = {**_SANS, **_SERIF, **_RARE}
+    files = {path.name: path for path in reversed(_candidates()) if path.name in known}
     sans = tuple(dict.fromkeys(family for name, family in _SANS.items() if name in files))
     serif = tuple(dict.fromkeys(family for name, family in _SERIF.items() if name in files))
-    if not files:
+    rare = tuple(family for name, family in _RARE.items() if name in files)
+    if not sans + serif:
         raise PaperFault("no_font")
-    return Fonts(tuple(files.values()), sans + serif, serif + sans)
+    return Fonts(tuple(files.values()), sans + serif + rare, serif + sans + rare)
 
 
 def missing_glyphs(text: str) -> list[str]:
@@ -63,6 +73,15 @@ def missing_glyphs(text: str) -> list[str]:
     is on paper."""
     known = _characters()
     return [character for character in dict.fromkeys(text) if not character.isspace() and ord(character) not in known]
+
+
+def printable(text: str) -> str:
+    """The text with each character that no font here can print as 〔U+2EBF5〕: a paper says what is lacking and prints no empty box."""
+    if text.isascii():
+        return text
+    for character in missing_glyphs(text):
+        text = text.replace(character, f"〔U+{ord(character):04X}〕")
+    return text
 
 
 def _candidates() -> list[Path]:
@@ -73,7 +92,7 @@ def _candidates() -> list[Path]:
         found += sorted(Path(spec.origin).parent.glob("*.otf"))
     for directory in _DIRECTORIES:
         if directory.is_dir():
-            found += sorted(path for pattern in ("*.otf", "*.ttc") for path in directory.rglob(pattern))
+            found += sorted(path for pattern in ("*.otf", "*.ttc", "*.ttf") for path in directory.rglob(pattern))
     return found
 
 

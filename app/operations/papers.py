@@ -1,4 +1,4 @@
-"""Papers of an exam: 准考证, 签到表, 汇总表 (I25, E18). Only of an approved exam whose people are seated (C10).
+"""Papers of an exam: 准考证, 签到表, 桌签, 汇总表 (I25, E18). Only of an approved exam whose people are seated (C10).
 
 Each reads its rows and writes its audit row in one short transaction, then draws outside it. An identity number is in
 full only on the person's own ticket; lists have it masked.
@@ -11,28 +11,37 @@ import logging
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import Select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from app import audit, clock, files, scope
 from app.actors import Actor
+from app.crypto import vault
 from app.documents import papers
 from app.documents.faults import PaperFault
-from app.documents.qr import qr_png
+from app.documents.fonts import missing_glyphs
+from app.documents.qr import qr_quick
 from app.documents.tables import Value, write_summary
 from app.errors import Conflict, NotFound, PortalError
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError, MissingObject
+from app.gateways.storage import Storage
 from app.identifiers import mask_id_number
+from app.operations import layouts
 from models import Enrolment, ExamPlan, ExamRoom, Sitting
 
 ZIP = "application/zip"
 log = logging.getLogger("portal.papers")
+_READERS = 8
+# Who has left the plan since has no paper any more.
+_STAYED = select(Enrolment.id).where(Enrolment.state == "enrolled")
 SEATED = (
     joinedload(Sitting.room).joinedload(ExamRoom.occupation),
     joinedload(Sitting.enrolment).joinedload(Enrolment.occupation),
@@ -72,10 +81,11 @@ def room_name(room: ExamRoom) -> str:
 def _seated(exam: ExamPlan, actor: Actor, statement: Select[Any] | None = None) -> list[Sitting]:
     """The sittings of an exam this person may see, by ticket, with all a paper names. Raises `Conflict` too early."""
     if not ready(exam):
-        raise Conflict(_("考核计划审核通过后才能下载准考证、签到表和汇总表。"))
+        raise Conflict(_("考核计划审核通过后才能下载准考证、签到表、桌签和汇总表。"))
     wanted: Select[Any] = scope.visible(actor, Sitting) if statement is None else statement
     rows = list(db.session.scalars(
-        wanted.where(Sitting.exam_plan_id == exam.id).order_by(Sitting.ticket_number).options(*SEATED)))
+        wanted.where(Sitting.exam_plan_id == exam.id, Sitting.enrolment_id.in_(_STAYED))
+        .order_by(Sitting.ticket_number).options(*SEATED)))
     if not rows:
         raise NotFound(_("该考核计划没有可下载的考生。"))
     return rows
@@ -87,19 +97,12 @@ def _heading(exam: ExamPlan) -> dict[str, Any]:
 
 
 def admission_tickets(exam: ExamPlan, *, actor: Actor) -> Paper:
-    """准考证 of everyone of this exam whom this person may see: to an enterprise, its own people (E18).
-
-    One PDF up to `papers.CHUNK` people, a zip of several beyond.
-    """
+    """准考证 of everyone of this exam whom this person may see, in one PDF: to an enterprise, its own people (E18)."""
     with transaction():
         tickets = [_ticket(each, exam) for each in _seated(exam, actor)]
         heading = _heading(exam)
         audit.record(actor, "download_tickets", exam, {"people": len(tickets)})
-    parts = _drawn(tickets, heading)
-    name = f"{heading['title']}准考证"
-    if len(tickets) <= papers.CHUNK:
-        return Paper(f"{name}.pdf", next(parts), files.PDF)
-    return Paper(f"{name}.zip", zipped(name, parts), ZIP)
+    return Paper(f"{heading['title']}准考证.pdf", _drawn(tickets, heading), files.PDF)
 
 
 def admission_ticket(sitting: Sitting, *, actor: Actor) -> Paper:
@@ -109,16 +112,36 @@ def admission_ticket(sitting: Sitting, *, actor: Actor) -> Paper:
         row = _seated(exam, actor, scope.visible(actor, Sitting).where(Sitting.id == sitting.id))[0]
         tickets, heading = [_ticket(row, exam)], _heading(exam)
         audit.record(actor, "download_ticket", row, {"exam": exam.name, "ticket": row.ticket_number})
-    return Paper(f"准考证-{tickets[0]['name']}-{tickets[0]['ticket_no']}.pdf", next(_drawn(tickets, heading)), files.PDF)
+    return Paper(f"准考证-{tickets[0]['name']}-{tickets[0]['ticket_no']}.pdf", _drawn(tickets, heading), files.PDF)
 
 
 def _ticket(row: Sitting, exam: ExamPlan) -> dict[str, str]:
-    """One ticket as its template takes it; `photo` is the storage key until it is read."""
+    """One ticket as its template takes it; `photo` is the storage key and `qr` the code's text until they are drawn."""
     person = row.enrolment
     return {"ticket_no": row.ticket_number, "name": person.name, "sex": person.sex, "id_number": person.id_number,
             "occupation": person.occupation.name, "level": person.level.name, "enterprise": person.enterprise.name,
             "room": room_name(row.room), "seat": f"{row.seat:02d}", "time": period(exam.starts_at, exam.ends_at),
-            "place": exam.place, "photo": person.portrait.key if person.portrait else "", "qr": ""}
+            "place": exam.place, "photo": person.portrait.key if person.portrait else "", "qr": token(row),
+            "note": lacking_signs(person.name)}
+
+
+def token(sitting: Sitting) -> str:
+    """What the QR of a ticket says: the ticket's number, signed together with whose it is."""
+    signed = vault().witness(f"{sitting.ticket_number}:{sitting.enrolment_id}", "ticket")[:20].upper()
+    return f"PXKS:{sitting.ticket_number}:{signed}"
+
+
+def lacking_signs(name: str) -> str:
+    """What a paper and the page say of a name that cannot be printed in full; "" where it can."""
+    signs = missing_glyphs(name)
+    if not signs:
+        return ""
+    return str(_("姓名中有字库没有的字（%(codes)s），请监考人员用笔补写。", codes="、".join(f"U+{ord(sign):04X}" for sign in signs)))
+
+
+def unprintable(exam: ExamPlan) -> list[str]:
+    """The names of an exam that hold characters no font here can print."""
+    return [each.enrolment.name for each in exam.sittings if missing_glyphs(each.enrolment.name)]
 
 
 def ticket_rules() -> list[str]:
@@ -130,33 +153,45 @@ def ticket_rules() -> list[str]:
             _("实操考核须穿戴工作服、安全帽等劳动防护用品，服从现场安全管理。")]
 
 
-def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any]) -> Iterator[bytes]:
-    """PDFs of at most `papers.CHUNK` tickets each; pictures are read for one part at a time."""
+def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any]) -> bytes:
+    """One PDF of these tickets, drawn in parts: pictures are read for one part while others are drawn."""
     data = {"title": f"{heading['title']}准考证", "subtitle": heading["title"], "rules": ticket_rules(),
             "issuer": _("考核组织单位：%(institution)s", institution=heading["institution"])}
-    for begin in range(0, len(tickets), papers.CHUNK):
-        pictures: dict[str, bytes] = {}
-        part = [_with_pictures(each, pictures) for each in tickets[begin:begin + papers.CHUNK]]
-        yield rendered("admission_tickets", {**data, "tickets": part}, pictures)
+    source = layouts.current("admission_tickets")
+    let_go()
+    storage = gateways().storage
+    # Two processes draw: two equal parts where one would do, and never more than a part may have.
+    count = max(-(-len(tickets) // papers.CHUNK), min(2, -(-len(tickets) // 50)))
+    size = -(-len(tickets) // count)
+
+    def parts() -> Iterator[tuple[dict[str, Any], dict[str, bytes]]]:
+        with ThreadPoolExecutor(_READERS) as pool:
+            for begin in range(0, len(tickets), size):
+                part = tickets[begin:begin + size]
+                portraits = list(pool.map(lambda each: _portrait(each, storage), part))
+                pictures = {f"p{each['ticket_no']}.jpg": photo for each, photo in zip(part, portraits, strict=True) if photo}
+                pictures |= {f"qr{each['ticket_no']}.png": qr_quick(each["qr"]) for each in part}
+                yield {**data, "tickets": [
+                    {**each, "photo": f"p{each['ticket_no']}.jpg" if photo else "", "qr": f"qr{each['ticket_no']}.png"}
+                    for each, photo in zip(part, portraits, strict=True)]}, pictures
+
+    try:
+        with telling("admission_tickets", source):
+            return papers.merged(papers.render_in_turn("admission_tickets", parts(), source=source))
+    except GatewayError as error:
+        log.error("portraits cannot be read: %s", error)
+        raise PortalError(_("照片暂时读不出来，准考证没有生成。请稍后再试。")) from None
 
 
-def _with_pictures(ticket: dict[str, str], pictures: dict[str, bytes]) -> dict[str, str]:
-    """A ticket with its portrait and its code, put among the pictures under their names. A lost portrait leaves the
-    frame in which one is glued."""
-    number = ticket["ticket_no"]
-    qr = f"qr{number}.png"
-    pictures[qr] = qr_png(number)
-    photo = ""
-    if ticket["photo"]:
-        try:
-            pictures[f"p{number}.jpg"] = gateways().storage.get(ticket["photo"])
-            photo = f"p{number}.jpg"
-        except MissingObject:
-            log.error("the portrait for ticket %s is not in the storage", number)
-        except GatewayError as error:
-            log.error("portraits cannot be read: %s", error)
-            raise PortalError(_("照片暂时读不出来，准考证没有生成。请稍后再试。")) from None
-    return {**ticket, "photo": photo, "qr": qr}
+def _portrait(ticket: dict[str, str], storage: Storage) -> bytes:
+    """A portrait's bytes. A lost one leaves the frame in which one is glued. Runs in a thread that touches no database."""
+    if not ticket["photo"]:
+        return b""
+    try:
+        return storage.get(ticket["photo"])
+    except MissingObject:
+        log.error("the portrait for ticket %s is not in the storage", ticket["ticket_no"])
+        return b""
 
 
 def zipped(name: str, parts: Iterator[bytes]) -> bytes:
@@ -189,34 +224,63 @@ def sign_in_sheets(exam: ExamPlan, room_id: int | None = None, *, actor: Actor) 
     return Paper(f"{heading['title']}{one}签到表.pdf", rendered("sign_in_sheet", data, {}), files.PDF)
 
 
-def summary(exam: ExamPlan, *, actor: Actor) -> Paper:
-    """汇总表 as a workbook to print and sign: one line a person, room after room."""
+def desk_labels(exam: ExamPlan, *, actor: Actor) -> Paper:
+    """桌签: a label a seat, to be cut out and put on the desks, room after room."""
     with transaction():
         rows = _seated(exam, actor)
         heading = _heading(exam)
-        lines: list[list[Value]] = [
-            [number, each.ticket_number, each.enrolment.name, each.enrolment.sex, mask_id_number(each.enrolment.id_number),
-             each.enrolment.occupation.name, each.enrolment.level.name, each.enrolment.enterprise.name,
-             room_name(each.room), each.seat, None] for number, each in enumerate(rows, 1)]
-        by_occupation = Counter(each.enrolment.occupation.name for each in rows)
-        rooms = len({each.room_id for each in rows})
+        labels = [{"room": room_name(each.room), "number": str(each.room.number), "seat": f"{each.seat:02d}",
+                   "name": each.enrolment.name, "ticket_no": each.ticket_number, "occupation": each.room.occupation.name}
+                  for each in sorted(rows, key=lambda each: (each.room.number, each.seat))]
+        audit.record(actor, "download_desk_labels", exam, {"people": len(labels)})
+    data = {"title": f"{heading['title']}桌签", "subtitle": heading["title"], "time": heading["time"], "labels": labels}
+    return Paper(f"{heading['title']}桌签.pdf", rendered("desk_labels", data, {}), files.PDF)
+
+
+def summary(exam: ExamPlan, *, printed: bool = False, actor: Actor) -> Paper:
+    """汇总表, one line a person, room after room: a workbook, or `printed` a PDF to sign."""
+    with transaction():
+        rows = _seated(exam, actor)
+        heading = _heading(exam)
+        people = [{"ticket_no": each.ticket_number, "name": each.enrolment.name, "sex": each.enrolment.sex,
+                   "id_number": mask_id_number(each.enrolment.id_number), "occupation": each.enrolment.occupation.name,
+                   "level": each.enrolment.level.name, "enterprise": each.enrolment.enterprise.name, "room": room_name(each.room),
+                   "number": str(each.room.number), "seat": f"{each.seat:02d}"}
+                  for each in sorted(rows, key=lambda each: (each.room.number, each.seat))]
         audit.record(actor, "download_summary", exam, {"people": len(rows)})
-    facts: list[tuple[str, Value]] = [
-        (_("培训机构"), heading["institution"]), (_("主管部门"), heading["authority"]),
-        (_("考核时间"), heading["time"]), (_("考核地点"), heading["place"])]
-    totals: list[tuple[str, Value]] = [(_("考场"), rooms), (_("考生"), len(rows)), *by_occupation.items()]
+    by_occupation = Counter(each["occupation"] for each in people)
+    counted = [(_("考场"), len({each["number"] for each in people})), (_("考生"), len(people)), *by_occupation.items()]
+    title = _("%(name)s考生汇总表", name=heading["title"])
+    facts = [(_("培训机构"), heading["institution"]), (_("主管部门"), heading["authority"]),
+             (_("考核时间"), heading["time"]), (_("考核地点"), heading["place"])]
+    if printed:
+        data = {"title": title, "facts": facts, "totals": [(label, str(number)) for label, number in counted], "people": people}
+        return Paper(f"{heading['title']}汇总表.pdf", rendered("exam_summary", data, {}), files.PDF)
     headings = [_("序号"), _("准考证号"), _("姓名"), _("性别"), _("身份证号"), _("职业工种"), _("技能等级"), _("企业"),
                 _("考场"), _("座位"), _("备注")]
-    data = write_summary(_("%(name)s考生汇总表", name=heading["title"]), facts, headings, lines, totals=totals,
-                         signatures=[_("制表人"), _("审核人"), _("日期")])
-    return Paper(f"{heading['title']}汇总表.xlsx", data, files.XLSX)
+    lines: list[list[Value]] = [
+        [number, *(each[name] for name in ("ticket_no", "name", "sex", "id_number", "occupation", "level", "enterprise", "room")),
+         int(each["seat"]), None] for number, each in enumerate(people, 1)]
+    workbook = write_summary(title, facts, headings, lines, totals=counted, signatures=[_("制表人"), _("审核人"), _("日期")])
+    return Paper(f"{heading['title']}汇总表.xlsx", workbook, files.XLSX)
 
 
 def rendered(template: papers.Template, data: dict[str, Any], pictures: dict[str, bytes]) -> bytes:
-    """Draw outside any transaction: nobody waits for a lock meanwhile."""
+    """Draw in the layout that holds, outside any transaction: nobody waits for a lock meanwhile."""
+    source = layouts.current(template)
     let_go()
+    with telling(template, source):
+        return papers.render(template, data, pictures, source=source)
+
+
+@contextmanager
+def telling(template: papers.Template, source: str | None) -> Iterator[None]:
+    """Say in words what could not be drawn; of an administrator's layout, where it stopped."""
     try:
-        return papers.render(template, data, pictures)
+        yield
     except PaperFault as fault:
         log.error("%s could not be drawn: %s", template, fault)
+        if source is not None:
+            raise PortalError(_("文件没有生成：现用的版式不适合这些数据（%(where)s）。请联系系统管理员修改版式，或恢复内置版式。",
+                                where=layouts.words_of(fault))) from None
         raise PortalError(_("文件没有生成成功，已记录下来。请稍后再试；若一直如此，请联系系统管理员。")) from None

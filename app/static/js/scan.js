@@ -1,4 +1,4 @@
-/* Scanning slips: the camera, the reader, and a queue that survives a line that is down. What the server has not answered is kept on
+/* Scanning slips and tickets: the camera, the reader, and a queue that survives a line that is down. What the server has not answered is kept on
    this phone; what it refuses is said and let go. */
 (() => {
   "use strict";
@@ -51,8 +51,8 @@
       const found = type.includes("json") ? await answer.json() : {};
       if (answer.ok && found.name) {
         settled = true;
-        show(found.again ? "info" : "ok", found.name, `${found.message} ${found.occupation} · ${found.enterprise}`, found.portrait);
-        if (first.session === session) root.querySelector("[data-counter]").textContent = words.count.replace("{n}", found.scanned).replace("{people}", found.people);
+        show(found.tone || (found.again ? "info" : "ok"), found.name, `${found.message} ${found.detail || `${found.occupation} · ${found.enterprise}`}`, found.portrait);
+        if (words.count && first.session === session) root.querySelector("[data-counter]").textContent = words.count.replace("{n}", found.scanned).replace("{people}", found.people);
       } else if (found.refused) {
         settled = true;
         show("bad", found.message, "", "");
