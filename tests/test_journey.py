@@ -268,12 +268,24 @@ def tick(institution: Walker, cell: Any) -> None:
 
 
 def plan_exam(institution: Walker, city: Walker, portal: Portal, plan: str) -> str:
-    """Step 10: rooms of at most 30, one occupation each; submitted, accepted, approved; the online exam confirmed."""
+    """Step 10: rooms of at most 30, one occupation each, shown first; two people change places by the keyboard; submitted,
+    accepted, approved; the online exam confirmed."""
     institution.press("创建考核计划")
+    institution.press("预览考场编排")
+    institution.look("考场编排预览", "4 个考场")
     institution.press("保存")
     institution.look("59 人，4 个考场")
     institution.look("第 1 考场", "第 4 考场")
     exam = institution.page.locator("h1").inner_text()
+    institution.press("考场与座位")
+    seats = institution.page.locator(".seat-room").first.locator(".seat")
+    first, second = seats.nth(0).inner_text().split()[-1], seats.nth(1).inner_text().split()[-1]
+    seats.nth(0).press("Enter")
+    institution.look("点一个座位")
+    seats.nth(1).press("Enter")
+    institution.look(f"{first} 与 {second} 已对调座位")
+    assert [seats.nth(at).inner_text().split()[-1] for at in (0, 1)] == [second, first]
+    institution.press("返回考核计划")
     institution.press("提交审核")
     decide(city, exam, "受理", "审核通过", menu="考核计划审核")
     institution.page.reload()
@@ -283,11 +295,12 @@ def plan_exam(institution: Walker, city: Walker, portal: Portal, plan: str) -> s
 
 
 def print_papers(institution: Walker, enterprise: Walker, exam: str) -> None:
-    """准考证, 签到表, 汇总表; the enterprise has its own tickets."""
-    tickets = PdfReader(io.BytesIO(institution.save("下载准考证")))
+    """准考证, 签到表, 桌签, 汇总表; the enterprise has its own tickets."""
+    tickets = PdfReader(io.BytesIO(institution.save("准考证")))
     assert len(tickets.pages) == 59
-    assert len(PdfReader(io.BytesIO(institution.save("下载签到表"))).pages) == 4
-    summary = load_workbook(io.BytesIO(institution.save("下载汇总表"))).worksheets[0]
+    assert len(PdfReader(io.BytesIO(institution.save("签到表"))).pages) == 4
+    assert len(PdfReader(io.BytesIO(institution.save("桌签"))).pages) == 6
+    summary = load_workbook(io.BytesIO(institution.save("汇总表（Excel）"))).worksheets[0]
     assert sum(1 for row in summary.iter_rows() for cell in row if cell.value == "杭州新华建筑有限公司") == 59
     enterprise.menu("已报名列表")
     enterprise.look(exam)

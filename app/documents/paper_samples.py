@@ -39,4 +39,8 @@ def sample(name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     if name == "exam_summary":
         return {"title": f"{_TITLE}考生汇总表", "people": people, "totals": [["考场", "1"], ["考生", "31"], ["钢筋工", "31"]],
                 "facts": [["培训机构", "示例培训中心"], ["主管部门", "示例主管部门"], ["考核时间", _WHEN], ["考核地点", _PLACE]]}, {}
+    if name == "certificate":
+        one = {"number": "3320260105000001", "institution": "示例培训中心", "authority": "示例主管部门", "issued_on": "2026年12月05日"}
+        return {"title": "合格证（示例）", "check_address": "https://example.com/c/3320260105000001",
+                "certificates": [people[1] | one, people[2] | one]}, pictures
     raise KeyError(name)

@@ -23,6 +23,7 @@ from app.documents.workbooks import write_table
 from app.errors import Conflict, PortalError
 from app.extensions import db, let_go, transaction, will_write
 from app.gateways.errors import GatewayError, MissingObject
+from app.operations import layouts
 from app.operations.signing_keys import signer_of
 from app.presentation import day
 from app.sets import among
@@ -90,11 +91,12 @@ def make(ids: Sequence[int], report: Report | None = None) -> list[str]:
     some could not be, each in a sentence. Of two at once the one that is kept first counts, and the other's is forgotten."""
     faults: list[str] = []
     chunks = [ids[begin:begin + CHUNK] for begin in range(0, len(ids), CHUNK)]
+    source = layouts.current("certificate")
     with ThreadPoolExecutor(1) as pool:
         drawn = None
         for n, chunk in enumerate([*chunks, None]):
             rows = _load(chunk, faults) if chunk else []
-            following = pool.submit(_drawn, rows) if rows else None
+            following = pool.submit(_drawn, rows, source) if rows else None
             if drawn is not None:
                 _sign_and_keep(drawn.result())
             if report is not None:
@@ -142,10 +144,10 @@ def _paper(row: Certificate) -> tuple[dict[str, Any], dict[str, bytes]]:
     }, pictures
 
 
-def _drawn(rows: list[Drawing]) -> list[tuple[Drawing, bytes]]:
+def _drawn(rows: list[Drawing], source: str | None) -> list[tuple[Drawing, bytes]]:
     """The unsigned PDFs. Runs in a thread that touches no database."""
     pictures = {name: content for *_rest, each in rows for name, content in each.items()}
-    return list(zip(rows, papers.render_each("certificate", [row[4] for row in rows], pictures), strict=True))
+    return list(zip(rows, papers.render_each("certificate", [row[4] for row in rows], pictures, source=source), strict=True))
 
 
 def _sign_and_keep(drawn: Iterable[tuple[Drawing, bytes]]) -> None:

@@ -26,7 +26,7 @@ from models import PaperLayout
 
 # What can be changed, and what it is called.
 EDITABLE: dict[str, Any] = {"admission_tickets": _l("准考证"), "sign_in_sheet": _l("签到表"), "desk_labels": _l("桌签"),
-                            "exam_summary": _l("汇总表")}
+                            "exam_summary": _l("汇总表"), "certificate": _l("证书")}
 LONGEST = 60_000
 LONGEST_NOTE = 100
 # A layout is tried with a handful of people: what takes longer or more would not print an exam either.
@@ -87,7 +87,7 @@ def preview(name: str, source: str) -> bytes:
     template = known(name)
     if len(source) > LONGEST:
         raise Invalid(_("版式不能超过 %(n)s 个字符。", n=LONGEST), "source")
-    if not re.search(r'json\(\s*"data\.json"\s*\)', source):
+    if not re.search(r"\bjson\([^\n]*data\.json", source):
         raise Invalid(_("版式没有读取数据：应有 json(\"data.json\")，考生的姓名和座位都在里面。"), "source")
     if re.search(r'"@(preview|local)/', source):
         raise Invalid(_("版式不能引用外部的包（@preview），打印时不连接网络。"), "source")
