@@ -49,4 +49,5 @@ def test_a_row_is_one_line_of_json(name: str) -> None:
 def test_an_unknown_row_is_answered_with_the_rows_there_are() -> None:
     ran = bench("speed")
     assert ran.returncode == 2
-    assert "no row speed: there are start, import, lists, review-bulk, desk, ocr, photos, lookup, seats, certificates, push, papers" in ran.stderr
+    assert ("no row speed: there are start, import, lists, review-bulk, desk, ocr, photos, lookup, seats, certificates, push, papers"
+            in ran.stderr)

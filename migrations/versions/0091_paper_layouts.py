@@ -1,7 +1,7 @@
 """Layouts of papers that an administrator changes
 
 Revision ID: 0091
-Revises: 0090
+Revises: 0010
 
 """
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 import models.types
 
 revision = '0091'
-down_revision = "0090"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
