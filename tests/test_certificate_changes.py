@@ -77,6 +77,8 @@ def test_a_corrected_certificate_has_a_new_number_and_names_the_old_one(login: A
     assert "已换发" in page
     assert new.number in page
     assert city.get(f"/certificates/{old.id}/certificate.pdf").status_code == 409
+    assert city.get(f"/certificates/{old.id}/replace").status_code == 409, "no form for what has ended"
+    assert login("province").get(f"/certificates/{new.id}/replace").status_code == 403, "nor for another authority's"
     assert city.get(f"/certificates/{new.id}/certificate.pdf").status_code == 200
     # Nobody is issued another one because of it.
     city.post("/certificates/issue/", data={"all": "1", "issue": "all"})

@@ -80,5 +80,5 @@ def test_what_is_asked_about_attendance_and_left_of_corrections_is_counted(make:
     unlocking.ask(plan, "漏登记一人", actor=make.actor("hjp"))
     exam = make.report("approved", people=1).exam_plan
     score_corrections.save(exam, [Mark(exam.sittings[0].ticket_number, 400, 900)], "登记错行", actor=make.actor("hjp"))
-    assert (counts(make, "hangzhou")["考勤解锁待办理"], counts(make, "ningbo")["考勤解锁待办理"]) == (1, 0)
+    assert (counts(make, "hangzhou")["待办理的考勤解锁"], counts(make, "ningbo")["待办理的考勤解锁"]) == (1, 0)
     assert counts(make, "hjp")["未提交的成绩更正"] == 1

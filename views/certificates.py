@@ -217,6 +217,7 @@ class CertificateView(PortalView):
     @page("/<int:certificate_id>/replace", "change", ("GET", "POST"))
     def replace(self, certificate_id: int) -> Any:
         row = self._certificate(certificate_id)
+        certificate_changes.check_open(row, actor=self.actor)
         form = ReplaceForm(data={"name": row.name})
         if request.method == "POST" and form.validate():
             wish = Wish("replace", form.reason.data or "", form.cause.data or "", form.name.data or "", form.id_number.data or "")

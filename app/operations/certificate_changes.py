@@ -67,8 +67,17 @@ def ask(certificate: Certificate, wish: Wish, *, actor: Actor) -> CertificateCha
             else:
                 happened([certificate.id], f"ask_{wish.kind}", wish.reason, actor.name)
     except IntegrityError:
-        raise Conflict(_("证书 %(number)s 已有待复核的申请，请先处理。", number=certificate.number)) from None
+        raise _waiting(certificate) from None
     return change
+
+
+def check_open(certificate: Certificate, *, actor: Actor) -> None:
+    """Whether a revocation or replacement may be asked for now. Raises `Forbidden` or `Conflict`, as `ask` would."""
+    _check_authority(certificate, actor)
+    if certificate.state != "valid":
+        raise _over(certificate)
+    if waiting_change(certificate) is not None:
+        raise _waiting(certificate)
 
 
 def decide(certificate: Certificate, agree: bool, remark: str, *, actor: Actor) -> CertificateChange:
@@ -108,6 +117,10 @@ def _check_authority(certificate: Certificate, actor: Actor) -> None:
 
 def _over(certificate: Certificate) -> Conflict:
     return Conflict(_("证书 %(number)s 已不是有效状态，不能再撤销或换发。", number=certificate.number))
+
+
+def _waiting(certificate: Certificate) -> Conflict:
+    return Conflict(_("证书 %(number)s 已有待复核的申请，请先处理。", number=certificate.number))
 
 
 def _checked(certificate: Certificate, wish: Wish) -> Wish:

@@ -59,9 +59,6 @@ def _for_authority(actor: Actor) -> list[Task]:
         model = SUBJECTS[kind].model
         count = _count(actor, model, model.authority_id == actor.authority_id, model.review_state.in_(("submitted", "accepted")))
         tasks.append(Task(f"{view}.list", {"state": "waiting"}, count, label))
-    tasks.append(Task("AttendanceUnlockView.list", {}, _count(
-        actor, AttendanceUnlock, AttendanceUnlock.authority_id == actor.authority_id, AttendanceUnlock.state == "asked"),
-        _("考勤解锁待办理")))
     tasks.append(Task("CertificateIssueView.list", {}, _count(
         actor, ScoreReport, ScoreReport.authority_id == actor.authority_id, ScoreReport.review_state == "approved",
         certificates.lacks_certificates()), _("待生成证书的考核")))
