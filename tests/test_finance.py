@@ -110,6 +110,17 @@ def test_a_payment_of_another_amount_is_on_the_desk_until_it_went_back(shop: Sho
     assert shop.count(Payment, state="refunded") == 1
 
 
+def test_money_of_no_order_is_counted_on_the_first_page_of_who_looks_after_it(shop: Shop) -> None:
+    with shop.tables():
+        merchant = db.session.scalars(select(Merchant.id)).first()
+        db.session.add(Payment(order_number="X1", trade_no="9" * 20, amount_fen=100, paid_at=time.now(), paid_on=time.shanghai_day(),
+                               received_at=time.now(), state="unmatched", reason="x", merchant_id=merchant))
+        db.session.commit()
+    assert '<b>1</b><span>未了结的付款' in shop.login("province").get("/").text
+    assert '<b>0</b><span>未了结的付款' in shop.login("hangzhou").get("/").text
+    assert "未了结的付款" not in shop.login("hjp").get("/").text
+
+
 def test_every_confirmed_payment_has_ended_when_all_is_done(shop: Shop, clock: Any, run_jobs: Any) -> None:
     """Applied, re-seated after expiry, and refunded for want of seats: the desk has nothing open."""
     plan = shop.plan(seats=5)

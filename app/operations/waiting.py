@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ from models import (
     Withdrawal,
 )
 
+SeenAt = Callable[[str], Actor]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -50,7 +53,7 @@ def _count(actor: Actor, model: type[Any], *clauses: Any) -> int:
     return db.session.scalar(select(func.count()).select_from(model).where(scope.visible_clause(actor, model), *clauses)) or 0
 
 
-def _for_authority(actor: Actor) -> list[Task]:
+def _for_authority(actor: Actor, at: SeenAt) -> list[Task]:
     desks = (("enterprise", "EnterpriseReviewView", _("企业待办理")), ("institution", "InstitutionView", _("机构备案待办理")),
              ("training_plan", "PlanReviewView", _("培训计划待办理")), ("exam_plan", "ExamReviewView", _("考核计划待办理")),
              ("score_report", "ScoreReviewView", _("成绩待办理")), ("score_correction", "ScoreCorrectionReviewView", _("成绩更正待办理")))
@@ -68,21 +71,22 @@ def _for_authority(actor: Actor) -> list[Task]:
     tasks.append(Task("PushView.list", {"push": "failed"}, _count(actor, Certificate, Certificate.push_state == "failed"),
                       _("推送失败的证书")))
     tasks.append(Task("PlanChangeReviewView.list", {}, _count(
-        actor, PlanChange, PlanChange.authority_id == actor.authority_id, PlanChange.state == "asked"), _("待审批的名额调整与取消")))
+        at("PlanChangeReviewView"), PlanChange, PlanChange.authority_id == actor.authority_id, PlanChange.state == "asked"),
+        _("待审批的名额调整与取消")))
     tasks.append(Task("AttendanceUnlockView.list", {}, _count(
         actor, AttendanceUnlock, AttendanceUnlock.authority_id == actor.authority_id, AttendanceUnlock.state == "asked"),
         _("待办理的考勤解锁")))
-    return tasks + _of_money(actor)
+    return tasks + _of_money(at("FinanceView"), at("BillView"))
 
 
-def _of_money(actor: Actor) -> list[Task]:
+def _of_money(actor: Actor, at_bills: Actor) -> list[Task]:
     """What the finance desk has to look at. A refund that this person has proposed waits for another."""
     others = or_(Refund.proposed_by_id.is_(None), Refund.proposed_by_id != actor.user_id)
     return [
         Task("FinanceView.refunds", {"state": "proposed"}, _count(actor, Refund, Refund.state == "proposed", others), _("待批准的退款"),
              "approve"),
         Task("FinanceView.open", {}, _count(actor, Payment, finance.not_ended()), _("未了结的付款"), "propose"),
-        Task("BillView.list", {"state": "open"}, _count(actor, Reconciliation, reconciliations.waiting_clause()), _("待处理的对账"),
+        Task("BillView.list", {"state": "open"}, _count(at_bills, Reconciliation, reconciliations.waiting_clause()), _("待处理的对账"),
              "resolve"),
     ]
 
@@ -127,10 +131,11 @@ def _for_enterprise(actor: Actor) -> list[Task]:
     ]
 
 
-def waiting_for(actor: Actor) -> list[Task]:
-    """The counts of this person's first page, in the order of the journey."""
+def waiting_for(actor: Actor, at: SeenAt | None = None) -> list[Task]:
+    """The counts of this person's first page, in the order of the journey. `at` narrows the person to what a view would show them,
+    so that a count is that of the page it leads to."""
     if actor.is_authority:
-        return _for_authority(actor)
+        return _for_authority(actor, at or (lambda _view: actor))
     if actor.is_institution:
         return _for_institution(actor)
     return _for_enterprise(actor) if actor.is_enterprise else []
