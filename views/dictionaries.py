@@ -157,7 +157,9 @@ class ParameterView(DictionaryView):
 
     def on_model_change(self, form: Any, model: Parameter, is_created: bool) -> None:
         try:
-            check_value(model.key, model.value)
+            # The check reads tables; what is changed must not be written by that, or nobody could say what was before.
+            with db.session.no_autoflush:
+                check_value(model.key, model.value)
         except Invalid as error:
             raise ValidationError(str(error)) from None
         super().on_model_change(form, model, is_created)
