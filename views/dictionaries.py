@@ -18,6 +18,7 @@ from wtforms.validators import Regexp, ValidationError
 
 from app import parameters
 from app.errors import Invalid, PortalError
+from app.extensions import db
 from app.operations import entries, numbering
 from app.security import current_actor
 from app.workflow import SUBJECTS
