@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from config import Settings
-from workers.broker import running_broker
+from workers.broker import embedded_broker, running_broker
 from workers.supervisor import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -149,7 +149,7 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _quick_folder() -> str | None:
+def quick_folder() -> str | None:
     """A folder in memory where there is room for one: a database is then copied in 40 ms instead of 600. None: any other."""
     memory = Path("/dev/shm")
     return str(memory) if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**31 else None
@@ -162,26 +162,109 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
+    with cluster(() if durable else ("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
+                 None if durable else quick_folder()) as server:
+        yield server.address
+
+
+@dataclass
+class Cluster:
+    """A PostgreSQL server of our own, which may be stopped and started again."""
+
+    command: list[str]
+    quiet: dict[str, Any]
+    address: str
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, preexec_fn=partial(die_with_parent, signal.SIGQUIT), **self.quiet)
+        _wait_for_postgres(self.address)
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """SIGINT ends every session and stops; SIGQUIT is a crash, mended from its log at the next start."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+
+@contextlib.contextmanager
+def cluster(settings: Sequence[str] = (), folder: str | None = None) -> Iterator[Cluster]:
+    """A running server below `folder`, gone afterwards."""
     binaries, owner, port = _postgres_binaries(), _unprivileged(), free_port()
-    data = Path(tempfile.mkdtemp(prefix="portal-pg-", dir=None if durable else _quick_folder()))
+    data = Path(tempfile.mkdtemp(prefix="portal-pg-", dir=folder))
     if owner:
         os.chown(data, owner["user"], owner["group"])
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", **owner}
     subprocess.run([binaries / "initdb", "-D", data / "db", "-U", "portal", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
                     "--no-sync"], check=True, **quiet)
-    careless = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", data / "db", "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1",
-         "-c", "max_connections=60", *careless],
-        preexec_fn=partial(die_with_parent, signal.SIGQUIT), **quiet)
+    options = [word for each in ("listen_addresses=127.0.0.1", "max_connections=60", *settings) for word in ("-c", each)]
+    server = Cluster([str(binaries / "postgres"), "-D", str(data / "db"), "-p", str(port), "-k", str(data), *options], quiet,
+                     f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres")
     try:
-        address = f"postgresql+psycopg://portal@127.0.0.1:{port}/postgres"
-        _wait_for_postgres(address)
-        yield address
+        server.start()
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(20)
+        server.stop()
         shutil.rmtree(data, ignore_errors=True)
+
+
+class Bell:
+    """A broker of the test's own for a product with REDIS_URL: it may fall silent, go away, and come back knowing nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.broker = embedded_broker(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        shutil.rmtree(self._folder / "broker" / "appendonlydir", ignore_errors=True)
+        self._process = subprocess.Popen(self.broker.command, preexec_fn=die_with_parent)
+        until = time.monotonic() + 20
+        while not self.broker.answers():
+            assert time.monotonic() < until, "the broker does not answer"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.send(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(20)
+
+    def send(self, number: int) -> None:
+        """SIGSTOP: it takes connections and says nothing; SIGCONT: it goes on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+class SmallDisk:
+    """A folder that can be full: a small file system of its own where this machine lets us mount one, else a folder whose
+    place a file takes, so that the storage refuses as well."""
+
+    def __init__(self, folder: Path, megabytes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._ballast = folder / "ballast"
+        self.real = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "portal-test", str(folder)],
+                                   capture_output=True, check=False).returncode == 0
+
+    def fill(self, leave: int) -> None:
+        """Leave so many bytes free; where nothing can be mounted, none."""
+        if self.real:
+            with self._ballast.open("wb") as out:
+                out.write(b"\0" * max(0, shutil.disk_usage(self.folder).free - leave))
+        else:
+            self.folder.rename(self.folder.with_suffix(".away"))
+            self.folder.write_bytes(b"")
+
+    def free(self) -> None:
+        if self.real:
+            self._ballast.unlink(missing_ok=True)
+        elif self.folder.is_file():
+            self.folder.unlink()
+            self.folder.with_suffix(".away").rename(self.folder)
+
+    def remove(self) -> None:
+        if self.real:
+            subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
 
 def _wait_for_postgres(address: str) -> None:
@@ -219,8 +302,9 @@ class Portal:
             with contextlib.suppress(OSError):
                 # A process that has ended and waits for its parent has no command line any more.
                 if (command := (entry / "cmdline").read_bytes()) and self._runs(part, command, (entry / "environ").read_bytes()):
-                    found.append(int(entry.name))
-        return sorted(found)
+                    born = int((entry / "stat").read_text().rpartition(")")[2].split()[19])  # numbers begin anew at 32768
+                    found.append((born, int(entry.name)))
+        return [pid for _born, pid in sorted(found)]
 
     def _runs(self, part: str, command: bytes, environ: bytes) -> bool:
         if b"unixsocket:" in command:  # the broker writes its title over its environment
@@ -237,6 +321,8 @@ class Portal:
 
     def redis(self) -> Redis:
         """A connection to the portal's broker, to look at it or to empty it."""
+        if given := self.environ.get("REDIS_URL"):
+            return Redis.from_url(given)
         broker = running_broker(self.var_dir)
         assert broker is not None, "no broker answers"
         return Redis.from_url(broker.url)

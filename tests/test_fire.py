@@ -54,11 +54,11 @@ def inside(product: services.Portal) -> Iterator[Flask]:
 class Clerk:
     """A person's session, over plain HTTP."""
 
-    def __init__(self, product: services.Portal) -> None:
+    def __init__(self, product: services.Portal, username: str = ENTERPRISE) -> None:
         self.product = product
         self.http = requests.Session()
         self.http.trust_env = False
-        self.send("/login/", {"party": "enterprise", "username": ENTERPRISE, "password": PASSWORD}, at="/login/")
+        self.send("/login/", {"party": "enterprise", "username": username, "password": PASSWORD}, at="/login/")
 
     def send(self, path: str, data: dict[str, str], *, at: str = "/", files: Any = None) -> requests.Response:
         """Post a form with the token of the page `at`."""
