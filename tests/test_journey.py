@@ -279,12 +279,12 @@ def plan_exam(institution: Walker, city: Walker, portal: Portal, plan: str) -> s
     exam = institution.page.locator("h1").inner_text()
     institution.press("考场与座位")
     seats = institution.page.locator(".seat-room").first.locator(".seat")
-    first, second = seats.nth(0).inner_text().split()[-1], seats.nth(1).inner_text().split()[-1]
+    first, second = seated(seats, 0), seated(seats, 1)
     seats.nth(0).press("Enter")
     institution.look("点一个座位")
     seats.nth(1).press("Enter")
     institution.look(f"{first} 与 {second} 已对调座位")
-    assert [seats.nth(at).inner_text().split()[-1] for at in (0, 1)] == [second, first]
+    assert [seated(seats, at) for at in (0, 1)] == [second, first]
     institution.press("返回考核计划")
     institution.press("提交审核")
     decide(city, exam, "受理", "审核通过", menu="考核计划审核")
@@ -292,6 +292,11 @@ def plan_exam(institution: Walker, city: Walker, portal: Portal, plan: str) -> s
     institution.press("确认线上考核")
     institution.look("考生名单已发送到考试系统")
     return str(exam)
+
+
+def seated(seats: Any, at: int) -> str:
+    """Who sits there; the number of the seat stands before or above the name."""
+    return str(seats.nth(at).inner_text()).lstrip("0123456789 \n")
 
 
 def print_papers(institution: Walker, enterprise: Walker, exam: str) -> None:
