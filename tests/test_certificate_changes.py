@@ -96,6 +96,9 @@ def test_where_two_people_must_act_the_second_decides(login: Any, certificate: C
     first.post(f"/certificates/{certificate.id}/decide", data={"agree": "1"})
     assert every()[0].state == "valid", "nobody agrees to what they asked for"
     assert certificate.number in second.get("/certificates/?change=asked").text
+    page = login("hjp").get(f"/certificates/{certificate.id}").text
+    assert "考核作弊" not in page, "what is only asked for is not told to others"
+    assert "待复核" not in login("hjp").get("/certificates/").text
     second.post(f"/certificates/{certificate.id}/decide", data={"remark": "证据不足"})
     assert every()[0].state == "valid"
     first.post(f"/certificates/{certificate.id}/revoke", data={"remark": "补充证据后再申请"})

@@ -131,11 +131,13 @@ class CertificateView(PortalView):
                 select(Institution.id).where(like(Institution.name, text)))))
         return searches
 
-    @staticmethod
-    def _filters() -> tuple[Filter, ...]:
+    def _filters(self) -> tuple[Filter, ...]:
         asked = exists().where(CertificateChange.certificate_id == Certificate.id, CertificateChange.state == "asked")
-        return (Filter("state", _l("状态"), tuple(certificate_changes.STATUS_WORDS.items()), lambda value: Certificate.state == value),
-                push_filter(), Filter("change", _l("申请"), (("asked", _l("待复核")),), lambda _value: asked))
+        common = (Filter("state", _l("状态"), tuple(certificate_changes.STATUS_WORDS.items()), lambda value: Certificate.state == value),
+                  push_filter())
+        if self.actor.is_institution or self.actor.is_enterprise:  # what is only asked for is the authority's own matter
+            return common
+        return (*common, Filter("change", _l("申请"), (("asked", _l("待复核")),), lambda _value: asked))
 
     @page("/", "list")
     def list(self) -> Any:
@@ -194,7 +196,7 @@ class CertificateView(PortalView):
         return self.page("portal/certificates/show.html", certificate=row, title=row.number, words=CERTIFICATE_WORDS, ours=ours,
                          change=change if ours else None, kinds=certificate_changes.KINDS, causes=certificate_changes.CAUSES,
                          status=certificate_changes.STATUS_WORDS, event_words=certificate_changes.EVENT_WORDS,
-                         history=certificate_changes.history(row), fault=certificate_papers.unprintable(row),
+                         history=certificate_changes.history(row, asked=ours), fault=certificate_papers.unprintable(row),
                          check_url=url_for("CertificateLookup.code", number=row.number), by_file=push_files.by_file())
 
     @page("/<int:certificate_id>/certificate.pdf", "download")

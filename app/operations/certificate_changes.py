@@ -248,9 +248,11 @@ EVENT_WORDS: dict[str, tuple[Any, str]] = {
 STATUS_WORDS: dict[str, Any] = {"valid": _l("有效"), "revoked": _l("已撤销"), "replaced": _l("已换发")}
 
 
-def history(certificate: Certificate) -> list[Past]:
-    """Everything that happened to a certificate, oldest first. What its own row tells is not written twice."""
+def history(certificate: Certificate, *, asked: bool = True) -> list[Past]:
+    """Everything that happened to a certificate, oldest first; without `asked` not what was only asked for, which is between the
+    people of its authority. What its own row tells is not written twice."""
     rows = db.session.scalars(select(CertificateEvent).where(CertificateEvent.certificate_id == certificate.id)
                               .order_by(CertificateEvent.id))
     return [Past(certificate.created_at, "issued", "", certificate.number),
-            *(Past(row.at, row.kind, row.actor_name, str(STATUS_WORDS.get(row.detail, row.detail))) for row in rows)]
+            *(Past(row.at, row.kind, row.actor_name, str(STATUS_WORDS.get(row.detail, row.detail))) for row in rows
+              if asked or row.kind not in ("ask_revoke", "ask_replace", "refuse"))]
