@@ -20,7 +20,7 @@ PAGES = {
     "hjp": ("/", "/plans/", "/plans/add", "/classes/", "/exams/", "/scores/", "/orders/", "/filing/", "/people/", "/password/", "/nowhere"),
     "hangzhou": ("/reviews/plans/", "/reviews/enterprises/", "/institutions/", "/certificates/"),
     ENTERPRISE: ("/enrol/", "/enrolled/", "/enterprise/"),
-    "admin": ("/", "/staff/", "/staff/add", "/staff/roles/", "/staff/roles/add"),
+    "admin": ("/", "/layouts/", "/layouts/desk_labels", "/staff/", "/staff/add", "/staff/roles/", "/staff/roles/add"),
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import selectinload
 
 from app import audit, parameters
 from app.actors import Actor
@@ -287,7 +288,8 @@ def settle_rooms(exam: ExamPlan, wanted: Mapping[int, tuple[int, str]], *, actor
 def too_full(exam: ExamPlan) -> list[str]:
     """The rooms that hold more than they may, each as a sentence: the rule was changed after the exam was drawn up."""
     rows = db.session.execute(select(ExamRoom, func.count(Sitting.id)).join(Sitting, Sitting.room_id == ExamRoom.id)
-                              .where(ExamRoom.exam_plan_id == exam.id).group_by(ExamRoom.id).order_by(ExamRoom.number))
+                              .where(ExamRoom.exam_plan_id == exam.id).group_by(ExamRoom.id).order_by(ExamRoom.number)
+                              .options(selectinload(ExamRoom.own_room)))
     return [_("第 %(room)s 考场有 %(people)s 人，超过上限 %(n)s 人，请重新编排。", room=room.number, people=people, n=limit_of(room))
             for room, people in rows if people > limit_of(room)]
 
