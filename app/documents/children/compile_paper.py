@@ -1,5 +1,5 @@
-"""argv: memory in MB, seconds of processor time, a directory with main.typ, its data and fonts/, and the names of data files,
-data.json where none is given. stdout: for each of them a PDF, its length in 8 bytes before it.
+"""argv: memory in MB, seconds of processor time, a directory with main.typ, its data and fonts/, "tagged" or "plain", and the names of data
+files, data.json where none is given. stdout: for each of them a PDF, its length in 8 bytes before it.
 
 A template that does not compile ends with the compiler's words on stderr and exit code 3. A template may be an administrator's:
 it reads nothing outside the directory (the compiler's own rule), and on Linux the kernel gives this process no socket, so that no
@@ -45,10 +45,11 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 without_sockets()
 
 fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[directory + "/fonts"])
-for data in sys.argv[4:] or ["data.json"]:
+for data in sys.argv[5:] or ["data.json"]:
     try:
         pdf = typst.compile(directory + "/main.typ", root=directory, font_paths=fonts, format="pdf", sys_inputs={"data": data},
-                            package_path=directory + "/packages", package_cache_path=directory + "/packages")
+                            pdf_tags=sys.argv[4] == "tagged", package_path=directory + "/packages",
+                            package_cache_path=directory + "/packages")
     except typst.TypstError as error:
         print(error.diagnostic or error.message, file=sys.stderr)
         sys.exit(3)
