@@ -122,7 +122,7 @@ def test_a_draft_exam_waits_for_the_second_confirmation_and_for_who_is_now_away(
     assert "请先重新确认考勤" in client.post(f"/exams/{exam.id}/submit", follow_redirects=True).text
     client.post(f"/classes/{plan.id}/attendance", data={"attendance": "absent", "ids": [str(people(plan)[0].id)]})
     client.post(f"/classes/{plan.id}/confirm")
-    assert "1 名考生的考勤不是全勤" in client.post(f"/exams/{exam.id}/submit", follow_redirects=True).text
+    assert "不能参加本次考核" in client.post(f"/exams/{exam.id}/submit", follow_redirects=True).text
     assert db.session.get_one(ExamPlan, exam.id, populate_existing=True).review_state == "draft"
 
 
