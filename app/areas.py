@@ -103,6 +103,7 @@ OPENED_BY: dict[str, tuple[str, ...]] = {
     "enterprise": ("EnterpriseReviewView",), "institution": ("InstitutionView",), "training_plan": ("PlanReviewView",),
     "exam_plan": ("ExamReviewView",), "score_report": ("ScoreReviewView", "CertificateIssueView"),
     "score_correction": ("ScoreCorrectionReviewView",),
+    "payment": ("FinanceView",), "refund": ("FinanceView",), "merchant": ("BillView",), "reconciliation": ("BillView",),
     "attendance_unlock": ("AttendanceUnlockView",), "certificate": ("CertificateView",), "push_batch": ("PushView",),
     "certificate_archive": ("CertificateView",), "enrolment": ("PeopleView", "CertificateView"),
 }

@@ -16,6 +16,7 @@ from sqlalchemy import case, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from app import clock
+from app.actors import Actor
 from app.extensions import db
 from app.sets import among
 from models import ExamPlan, Notice, ScoreCorrection, ScoreReport
@@ -30,6 +31,8 @@ class Line:
     label: Any
     words: Any
     tone: str = "info"
+    # Where it is only for who may look at rows of this table, among the people of an authority.
+    table: str = ""
 
 
 NOTICES: dict[str, Line] = {
@@ -43,6 +46,9 @@ NOTICES: dict[str, Line] = {
     "order_paid": Line(("enterprise", "institution"), _l("订单已支付"), _l("%(what)s已支付，人员已报名。"), "ok"),
     "order_expired": Line(("enterprise",), _l("订单超时失效"), _l("%(what)s超时未支付，已失效，名额已释放。"), "warn"),
     "refunded": Line(("enterprise",), _l("退款完成"), _l("%(what)s的付款 %(remark)s 已原路退回。"), "warn"),
+    "refund_failed": Line(("authority",), _l("退款未成功"), _l("%(what)s的退款 %(remark)s 未成功，支付平台没有受理，请到财务办理。"), "bad",
+                          "refund"),
+    "bill_differs": Line(("authority",), _l("对账有差异"), _l("%(what)s有新的差异 %(remark)s 项，请核对。"), "bad", "reconciliation"),
     "resize_asked": Line(("authority",), _l("名额调整待审批"), _l("%(what)s申请调整名额，等待审批。")),
     "cancel_asked": Line(("authority",), _l("计划取消待审批"), _l("%(what)s申请取消，等待审批。"), "warn"),
     "plan_resized": Line(("authority",), _l("机构自行调整名额"), _l("%(what)s的名额已由培训机构调整：%(remark)s。"), "neutral"),
@@ -124,6 +130,12 @@ THINGS: dict[str, Thing] = {
         _l("培训计划“%(name)s”"), _l("%(n)s 个培训计划"),
         {"authority": ("PlanChangeReviewView.show", "change_id", "id"), "institution": ("PlanChangeView.show", "change_id", "id")},
         {"authority": ("PlanChangeReviewView.list", {}), "institution": ("PlanChangeView.list", {})}),
+    "refund": Thing(
+        _l("订单“%(name)s”"), _l("%(n)s 笔退款"), {"authority": ("FinanceView.show", "payment_id", "payment_id")},
+        {"authority": ("FinanceView.refunds", {"state": "failed"})}),
+    "reconciliation": Thing(
+        _l("“%(name)s”的对账"), _l("%(n)s 天的对账"), {"authority": ("BillView.show", "reconciliation_id", "id")},
+        {"authority": ("BillView.list", {"state": "open"})}),
     "withdrawal": Thing(
         _l("人员“%(name)s”"), _l("%(n)s 名人员"),
         {"enterprise": ("WithdrawalView.list", "", ""), "institution": ("WithdrawalView.list", "", "")},
@@ -150,6 +162,11 @@ def offered_to(party: str) -> list[str]:
     """The events that people of a party may be told of."""
     owner = ("owner" if party != "authority" else "reviewer", party)
     return [event for event, line in NOTICES.items() if set(owner) & set(line.to)]
+
+
+def kept_from(actor: Actor) -> list[str]:
+    """The events that this person of an authority is not told of, because no role lets them look at what they are about."""
+    return [event for event, line in NOTICES.items() if line.table and actor.regions_of(line.table) == frozenset()]
 
 
 def what(kind: str, count: int, name: str) -> str:

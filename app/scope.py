@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
 
+from app import notices
 from app.actors import Actor, Regions
 from app.errors import NotFound
 from app.extensions import db
@@ -162,8 +163,14 @@ def _waitlist_entry(actor: Actor) -> Clause:
     return WaitlistEntry.institution_id == actor.institution_id if actor.is_institution else false()
 
 
+def _looking_at(actor: Actor, model: Any) -> Actor:
+    """The person in the regions where they may look at this table, also for what its rows belong to."""
+    return replace(actor, regions=actor.regions_of(model.__tablename__), reach=None)
+
+
 def _payment(actor: Actor) -> Clause:
     """Those of the orders one may see; money of no order of ours is the province's to look after."""
+    actor = _looking_at(actor, Payment)
     theirs = Payment.order_id.in_(select(Order.id).where(_order(actor)))
     everywhere = actor.is_authority and actor.provincial and actor.regions_of(Payment.__tablename__) is None
     return or_(theirs, Payment.order_id.is_(None)) if everywhere else theirs
@@ -171,6 +178,7 @@ def _payment(actor: Actor) -> Clause:
 
 def _merchant(actor: Actor) -> Clause:
     """The merchants of the institutions one may see; the common one is the province's to look after."""
+    actor = _looking_at(actor, Merchant)
     if actor.is_authority and actor.provincial and actor.regions_of(Merchant.__tablename__) is None:
         return true()
     return Merchant.institution_id.in_(select(Institution.id).where(_institution(actor)))
@@ -280,7 +288,9 @@ def _notice(actor: Actor) -> Clause:
         return Notice.enterprise_id == actor.enterprise_id
     if actor.is_institution:
         return Notice.institution_id == actor.institution_id
-    return Notice.authority_id == actor.authority_id
+    told = Notice.authority_id == actor.authority_id
+    kept = notices.kept_from(actor)
+    return and_(told, Notice.event.not_in(kept)) if kept else told
 
 
 def _account(actor: Actor) -> Clause:

@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterable
 from typing import Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, LargeBinary, any_, func, literal, select, text
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, LargeBinary, String, Text, any_, func, literal, select, text
 
 from app.extensions import db
 
 
-def among(column: Any, ids: Iterable[int]) -> ColumnElement[bool]:
-    """`column` is one of `ids`, however many they are; no database's limit of parameters is met."""
+def among(column: Any, ids: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+    """`column` is one of `ids` (or numbers that are text), however many they are; no database's limit of parameters is met."""
     wanted = list(ids)
     if db.session.get_bind().dialect.name == "postgresql":
-        return cast("ColumnElement[bool]", column == any_(literal(wanted, ARRAY(BigInteger))))
+        return cast("ColumnElement[bool]", column == any_(literal(wanted, ARRAY(Text if isinstance(column.type, String) else BigInteger))))
     listed = func.json_each(json.dumps(wanted)).table_valued("value")
     return cast("ColumnElement[bool]", column.in_(select(listed.c.value)))
 

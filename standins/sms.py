@@ -31,6 +31,7 @@ NOTICE_WORDS = {
     "refunded": "的付款已退回", "invoice_issued": "的发票已开具", "certificates_issued": "已生成",
     "invoice_failed": "的发票开具失败", "invoice_reversed": "的红字发票已开具",
     "unlock_asked": "申请解锁，等待办理", "unlock_granted": "已解锁", "unlock_refused": "的解锁申请未获同意",
+    "refund_failed": "的退款未成功，请办理", "bill_differs": "有差异，请核对",
 }
 CLOCK_SKEW = timedelta(minutes=15)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from sqlalchemy import event, select
 from werkzeug.security import generate_password_hash
 
 from app import clock as time
+from app.actors import SYSTEM
 from app.demo import PASSWORD
-from app.extensions import db
-from app.operations import merchants, orders, reconciliations
+from app.extensions import db, transaction
+from app.operations import merchants, orders, reconciliations, refunds
 from app.permissions import AUTHORITY
-from models import Account, Authority, Institution, Merchant, Order, Payment, Reconciliation, Refund
+from models import Account, Authority, Institution, Merchant, Notice, Order, Payment, Reconciliation, Refund
 from tests.shop import FIRST, SECOND, Look, Shop
+from tests.staffing import give, role
 
 
 @pytest.fixture
@@ -144,6 +147,50 @@ def test_every_confirmed_payment_has_ended_when_all_is_done(shop: Shop, clock: A
         states = dict(db.session.execute(select(Payment.order_id, Payment.state)).all())
     assert states == {applied.id: "applied", late.id: "reseated", lost.id: "refunded"}
     assert "全部付款都已了结" in shop.login("province").get("/finance/open").text
+
+
+def test_who_may_see_the_desk_is_told_of_a_refund_that_failed_and_finds_it_counted(shop: Shop, paid: Look, run_jobs: Any) -> None:
+    client, payment = shop.login("hangzhou"), key(shop, paid)
+    client.post(f"/finance/{payment}/refund", data={"amount": "1.00", "reason": "x"})
+    with shop.tables():
+        refund = db.session.scalars(select(Refund.id)).one()
+    assert counts(client)["待批准的退款"] == "0"
+    assert counts(shop.login("province"))["待批准的退款"] == "1"
+    shop.login("province").post(f"/finance/refunds/{refund}/approve")
+    shop.standins.control("alipay", "finish", {"order_no": paid.number})
+    run_jobs()
+    assert counts(client)["退款失败"] == "1"
+    assert f"订单“{paid.number}”的退款 ¥1.00 未成功" in client.get("/notices/").text
+    with shop.tables():
+        notice = db.session.scalars(select(Notice.id).where(Notice.event == "refund_failed")).one()
+    assert client.post(f"/notices/{notice}/open").location.endswith(f"/finance/{payment}")
+    for other in ("ningbo", "province", "hjp"):
+        assert "未成功" not in shop.login(other).get("/notices/").text
+
+
+def counts(client: Any) -> dict[str, str]:
+    """The first page's figures by their label."""
+    return {label: number for number, label in re.findall(r'class="stat".*?<b[^>]*>([^<]+)</b><span>([^<]+)<', client.get("/").text, re.S)}
+
+
+@pytest.mark.parametrize("keys", [["enterprises.look"], ["finance.look"]])
+def test_money_is_told_and_counted_only_to_who_may_look_at_it(shop: Shop, paid: Look, run_jobs: Any, keys: list[str]) -> None:
+    """A person with no other desk reads the notice, its link and the counts; one without this desk none of them."""
+    payment = key(shop, paid)
+    with shop.tables(), transaction():
+        give("hangzhou", role(shop.make, "经办", *keys))
+        refunds.open_refund(payment, 100, "x", actor=SYSTEM)
+    shop.standins.control("alipay", "finish", {"order_no": paid.number})
+    run_jobs()
+    client = shop.login("hangzhou")
+    sees = keys == ["finance.look"]
+    assert ("未成功" in client.get("/notices/").text) is sees
+    assert ("退款失败" in counts(client)) is sees
+    if sees:
+        assert counts(client)["退款失败"] == "1"
+        with shop.tables():
+            notice = db.session.scalars(select(Notice.id).where(Notice.event == "refund_failed")).one()
+        assert f"/finance/{payment}" in client.post(f"/notices/{notice}/open").location
 
 
 def test_an_institution_reads_its_own_money_and_changes_nothing(shop: Shop, paid: Look) -> None:

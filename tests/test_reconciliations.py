@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from app import clock as time
 from app.actors import Actor
 from app.extensions import db, transaction
 from app.operations import reconciliations, refunds
-from models import BillDifference, Payment, Reconciliation
+from models import BillDifference, Notice, Payment, Reconciliation
 from tests.shop import Look, Shop
 from workers import jobs
 
@@ -93,6 +94,38 @@ def test_a_resolved_difference_stays_resolved_when_the_day_is_compared_again(sho
         reconciliations.resolve(db.session.query(BillDifference).one(), "活动费率", actor=ANNA)
     assert once_more(shop) == []
     assert shop.count(BillDifference, remark="活动费率", resolved_by="财务甲") == 1
+
+
+def test_a_bill_of_many_lines_is_compared_in_statements_that_do_not_grow(shop: Shop, bought: Look) -> None:
+    trade = shop.trade(bought.number)
+    wish(shop, extra=[{"kind": "交易", "trade_no": f"t{n}", "order_no": f"elsewhere{n}", "subject": "x", "created": trade["gmt_create"],
+                       "at": trade["gmt_payment"], "amount_fen": 500, "request_no": "", "fee_fen": 3} for n in range(1100)])
+    longest = 0
+
+    def note(_connection: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        nonlocal longest
+        longest = max(longest, 0 if many or isinstance(parameters, list) else len(parameters))
+
+    with shop.tables():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert len(reconcile(shop)) == 1100
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert 0 < longest < 1000
+
+
+def test_new_differences_are_told_once_to_the_finance_people_of_whom_the_merchant_is(shop: Shop, bought: Look) -> None:
+    wish(shop, fee={shop.trade(bought.number)["trade_no"]: 1})
+    reconcile(shop)
+    province = shop.login("province")
+    page = province.get("/notices/").text
+    assert "的对账有新的差异 1 项" in page
+    assert "待处理的对账" in province.get("/").text
+    assert "的对账有新的差异" not in shop.login("hangzhou").get("/notices/").text
+    once_more(shop)
+    assert shop.count(Notice, event="bill_differs") == 1
 
 
 def test_a_bill_that_is_not_there_is_waited_for(shop: Shop, bought: Look, clock: Any) -> None:

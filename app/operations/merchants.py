@@ -18,7 +18,7 @@ from app.errors import Conflict, InvalidFields
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError
 from app.gateways.payment import AlipayGateway, as_private_key, as_public_key
-from models import Institution, Merchant, Order, Payment
+from models import Authority, Institution, Merchant, Order, Payment
 
 
 def client(merchant: Merchant) -> AlipayGateway:
@@ -54,6 +54,18 @@ def of_payment(payment: Payment) -> AlipayGateway:
     """The client of the merchant that has this money."""
     merchant = db.session.get(Merchant, payment.merchant_id) if payment.merchant_id else None
     return client(merchant) if merchant is not None else of_order(payment.order_number)
+
+
+def authority_of(merchant: Merchant) -> int | None:
+    """Whose finance people look after this merchant's money: the institution's authority, the province for the common one."""
+    if merchant.institution is not None:
+        return merchant.institution.authority_id
+    return province()
+
+
+def province() -> int | None:
+    """The authority at the top, whose the money is that is of no order and no institution."""
+    return db.session.scalars(select(Authority.id).where(Authority.region_code.endswith("0000")).order_by(Authority.id)).first()
 
 
 def by_app(app_id: str) -> Merchant | None:

@@ -16,12 +16,13 @@ from app.extensions import db, transaction
 from app.operations.notice_texts import templates
 from app.operations.phone_codes import checked_phone, use_code
 from app.workflow import SUBJECTS
-from models import AttendanceUnlock, Certificate, Enrolment, Enterprise, Notice, NoticeRead, NoticeReader, Order
+from models import AttendanceUnlock, Certificate, Enrolment, Enterprise, Notice, NoticeRead, NoticeReader, Order, Reconciliation, Refund
 
 MOST_UNREAD = 100
 PHONE_PURPOSE = "notice_phone"
 _MODELS: dict[str, type[Any]] = {**{kind: subject.model for kind, subject in SUBJECTS.items()}, "order": Order, "certificate": Certificate,
-                                 "attendance_unlock": AttendanceUnlock, "person": Enrolment}
+                                 "attendance_unlock": AttendanceUnlock, "person": Enrolment, "refund": Refund,
+                                 "reconciliation": Reconciliation}
 
 
 def unread_clause(actor: Actor) -> ColumnElement[bool]:
@@ -119,7 +120,7 @@ def wanted(actor: Actor) -> list[str]:
 
 def offered(actor: Actor) -> list[str]:
     """The events that can be had by SMS: those the person's party is told of and the operator has set a template for."""
-    return [event for event in notices.offered_to(actor.party) if event in templates()]
+    return [event for event in notices.offered_to(actor.party) if event in templates() and event not in notices.kept_from(actor)]
 
 
 def choose_texts(events: Iterable[str], *, actor: Actor) -> None:

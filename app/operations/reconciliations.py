@@ -14,13 +14,14 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select
 
-from app import audit, clock, jobs, workflow
+from app import audit, clock, jobs, notices, workflow
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Invalid
 from app.extensions import db, let_go, transaction
 from app.gateways.bills import BillLine
 from app.gateways.errors import GatewayError
 from app.operations import merchants, payments
+from app.sets import among
 from app.workflow import RECONCILIATION_MOVES
 from models import BillDifference, BillEntry, Job, Merchant, Order, Payment, Reconciliation, Refund
 
@@ -132,11 +133,10 @@ def _note(row_id: int, error: GatewayError) -> None:
 def _take_missing(lines: list[BillLine], merchant_id: int) -> None:
     """Payments of our orders that only the bill knows: ask, and take them, each in transactions of its own."""
     trades = {line.trade_no: line.order_no for line in lines if line.kind == "trade"}
-    known = set(db.session.scalars(select(Payment.trade_no).where(Payment.trade_no.in_(trades)))) if trades else set()
+    known = set(db.session.scalars(select(Payment.trade_no).where(among(Payment.trade_no, trades))))
     missing = [number for trade_no, number in trades.items() if trade_no not in known]
-    ours = db.session.scalars(select(Order.number).where(Order.number.in_(missing), Order.merchant_id == merchant_id)
-                              .limit(MOST_ASKED)).all() if missing else []
-    for number in ours:
+    for number in db.session.scalars(select(Order.number).where(among(Order.number, missing), Order.merchant_id == merchant_id)
+                                     .limit(MOST_ASKED)).all():
         payments.ask(number)
 
 
@@ -169,6 +169,9 @@ def _finish(row_id: int, lines: list[BillLine]) -> None:
                   their_fee_fen=sum(line.fee_fen if line.kind == "trade" else -line.fee_fen for line in lines),
                   our_paid_fen=paid, our_refunded_fen=refunded)
     audit.record(SYSTEM, "reconcile_bill", row, {"day": row.day.isoformat(), "differences": len(found)})
+    if found:  # what was found before has been told
+        notices.tell("bill_differs", "reconciliation", ids=[row_id], name=f"{row.merchant.name} {row.day.isoformat()}",
+                     remark=str(len(found)), authority_id=merchants.authority_of(row.merchant))
 
 
 def _of_day(merchant_id: int, day: date) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

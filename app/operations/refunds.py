@@ -227,10 +227,18 @@ def _note(refund_id: int, error: GatewayError) -> None:
         said = str(error)[:300] or "?"
         if error.permanent:
             if workflow.move(Refund, [refund_id], "state", REFUND_MOVES, "due", "failed", error=said):
-                audit.record(SYSTEM, "fail_refund", session.get_one(Refund, refund_id), {"error": said})
+                refund = session.get_one(Refund, refund_id)
+                audit.record(SYSTEM, "fail_refund", refund, {"error": said})
+                notices.tell("refund_failed", "refund", ids=[refund_id], name=refund.payment.order_number, remark=yuan(refund.amount_fen),
+                             authority_id=_authority_of(refund.payment))
         else:
             session.execute(update(Refund).where(Refund.id == refund_id, Refund.state == "due").values(error=said)
                             .execution_options(synchronize_session=False))
+
+
+def _authority_of(payment: Payment) -> int | None:
+    """Whose finance people see this payment: the authority of its order's plan, the province where it has no order."""
+    return payment.order.plan.authority_id if payment.order is not None else merchants.province()
 
 
 def _done(refund_id: int) -> None:

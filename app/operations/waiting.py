@@ -85,6 +85,7 @@ def _of_money(actor: Actor, at_bills: Actor) -> list[Task]:
     return [
         Task("FinanceView.refunds", {"state": "proposed"}, _count(actor, Refund, Refund.state == "proposed", others), _("待批准的退款"),
              "approve"),
+        Task("FinanceView.refunds", {"state": "failed"}, _count(actor, Refund, Refund.state == "failed"), _("退款失败")),
         Task("FinanceView.open", {}, _count(actor, Payment, finance.not_ended()), _("未了结的付款"), "propose"),
         Task("BillView.list", {"state": "open"}, _count(at_bills, Reconciliation, reconciliations.waiting_clause()), _("待处理的对账"),
              "resolve"),
