@@ -170,7 +170,8 @@ def test_who_may_see_the_desk_is_told_of_a_refund_that_failed_and_finds_it_count
 
 def counts(client: Any) -> dict[str, str]:
     """The first page's figures by their label."""
-    return {label: number for number, label in re.findall(r'class="stat(?: none)?".*?<b[^>]*>([^<]+)</b><span>([^<]+)<', client.get("/").text, re.S)}
+    found = re.findall(r'class="stat(?: none)?".*?<b[^>]*>([^<]+)</b><span>([^<]+)<', client.get("/").text, re.S)
+    return {label: number for number, label in found}
 
 
 @pytest.mark.parametrize("keys", [["enterprises.look"], ["finance.look"]])
