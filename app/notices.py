@@ -16,7 +16,6 @@ from sqlalchemy import case, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.actors import Actor
 from app.extensions import db
 from app.sets import among
 from models import ExamPlan, Notice, ScoreCorrection, ScoreReport
@@ -162,11 +161,6 @@ def offered_to(party: str) -> list[str]:
     """The events that people of a party may be told of."""
     owner = ("owner" if party != "authority" else "reviewer", party)
     return [event for event, line in NOTICES.items() if set(owner) & set(line.to)]
-
-
-def kept_from(actor: Actor) -> list[str]:
-    """The events that this person of an authority is not told of, because no role lets them look at what they are about."""
-    return [event for event, line in NOTICES.items() if line.table and actor.regions_of(line.table) == frozenset()]
 
 
 def what(kind: str, count: int, name: str) -> str:

@@ -282,6 +282,11 @@ def _job(actor: Actor) -> Clause:
     return Job.authority_id == actor.authority_id
 
 
+def kept_from(actor: Actor) -> list[str]:
+    """The events that this person of an authority is not told of, because no role lets them look at what they are about."""
+    return [event for event, line in notices.NOTICES.items() if line.table and actor.regions_of(line.table) == frozenset()]
+
+
 def _notice(actor: Actor) -> Clause:
     """What this very organisation was told: an authority's notices are not those of the authority above it."""
     if actor.is_enterprise:
@@ -289,7 +294,7 @@ def _notice(actor: Actor) -> Clause:
     if actor.is_institution:
         return Notice.institution_id == actor.institution_id
     told = Notice.authority_id == actor.authority_id
-    kept = notices.kept_from(actor)
+    kept = kept_from(actor)
     return and_(told, Notice.event.not_in(kept)) if kept else told
 
 
