@@ -30,7 +30,7 @@ class Line:
     label: Any
     words: Any
     tone: str = "info"
-    # Where it is only for who may look at rows of this table, among the people of an authority.
+    # Where it is only for who may look at rows of this table, among the people of an authority (`scope.TOLD_TO_WHO_LOOKS`).
     table: str = ""
 
 

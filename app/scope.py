@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
 
-from app import notices
 from app.actors import Actor, Regions
 from app.errors import NotFound
 from app.extensions import db
@@ -282,9 +281,8 @@ def _job(actor: Actor) -> Clause:
     return Job.authority_id == actor.authority_id
 
 
-def kept_from(actor: Actor) -> list[str]:
-    """The events that this person of an authority is not told of, because no role lets them look at what they are about."""
-    return [event for event, line in notices.NOTICES.items() if line.table and actor.regions_of(line.table) == frozenset()]
+# What a notice is about that only people who may look at the table of that name are told of, among those of an authority.
+TOLD_TO_WHO_LOOKS = ("refund", "reconciliation")
 
 
 def _notice(actor: Actor) -> Clause:
@@ -294,8 +292,8 @@ def _notice(actor: Actor) -> Clause:
     if actor.is_institution:
         return Notice.institution_id == actor.institution_id
     told = Notice.authority_id == actor.authority_id
-    kept = kept_from(actor)
-    return and_(told, Notice.event.not_in(kept)) if kept else told
+    kept = [kind for kind in TOLD_TO_WHO_LOOKS if actor.regions_of(kind) == frozenset()]
+    return and_(told, Notice.subject_kind.not_in(kept)) if kept else told
 
 
 def _account(actor: Actor) -> Clause:

@@ -120,7 +120,8 @@ def wanted(actor: Actor) -> list[str]:
 
 def offered(actor: Actor) -> list[str]:
     """The events that can be had by SMS: those the person's party is told of and the operator has set a template for."""
-    return [event for event in notices.offered_to(actor.party) if event in templates() and event not in scope.kept_from(actor)]
+    return [event for event in notices.offered_to(actor.party) if event in templates()
+            and ((table := notices.NOTICES[event].table) == "" or actor.regions_of(table) != frozenset())]
 
 
 def choose_texts(events: Iterable[str], *, actor: Actor) -> None:
