@@ -66,9 +66,10 @@ def _gateways(settings: Settings) -> gateways.Gateways:
 
 
 def _engine_options(settings: Settings) -> dict[str, Any]:
+    # What a statement was given may be a name or a phone number: a fault's text, which goes to the log, leaves it out.
     if settings.database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": 30}}
-    return {"pool_size": settings.web_threads, "max_overflow": 2, "pool_pre_ping": True}
+        return {"connect_args": {"timeout": 30}, "hide_parameters": True}
+    return {"pool_size": settings.web_threads, "max_overflow": 2, "pool_pre_ping": True, "hide_parameters": True}
 
 
 def _add_views(app: Flask) -> None:
