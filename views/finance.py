@@ -10,14 +10,14 @@ from typing import Any
 from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import Select, false, func, or_, select
+from sqlalchemy import Select, and_, exists, false, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, scope
 from app.errors import Invalid
 from app.extensions import db
-from app.operations import finance, refunds
-from models import Enterprise, Institution, Order, Payment, Refund
+from app.operations import finance, finance_sums, refunds
+from models import Enterprise, Institution, Invoice, Order, Payment, Refund
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, like, listing, narrowed
 from views.standings import payment_words, refund_words
@@ -47,6 +47,31 @@ def _orders_of(clause: Any) -> Any:
     return Payment.order_id.in_(select(Order.id).where(clause))
 
 
+def _of_enterprise(text: str) -> Any:
+    return Order.enterprise_id.in_(select(Enterprise.id).where(like(Enterprise.name, text)))
+
+
+def _of_institution(text: str) -> Any:
+    return Order.institution_id.in_(select(Institution.id).where(like(Institution.name, text)))
+
+
+_BY_NAME = {"enterprise": _of_enterprise, "institution": _of_institution}
+ORDERS = (("paid", _l("已支付")), ("expired", _l("超时失效")), ("cancelled", _l("已取消")), ("none", _l("没有对应的订单")))
+INVOICES = (("due", _l("待开具")), ("issued", _l("已开具")), ("failed", _l("开具失败")), ("cancelled", _l("已取消")), ("red", _l("有红字发票")))
+
+
+def _of_order(value: str) -> Any:
+    return Payment.order_id.is_(None) if value == "none" else _orders_of(Order.state == value)
+
+
+def _of_invoice(value: str) -> Any:
+    """Orders whose invoice stands so, or that have a red letter."""
+    blue, red = Invoice.kind == "blue", Invoice.kind == "red"
+    clause = {"due": and_(blue, Invoice.state.in_(("waiting", "requested"))), "red": and_(red, Invoice.state != "cancelled")}.get(
+        value, and_(blue, Invoice.state == value))
+    return exists().where(Invoice.order_id == Order.id, clause)
+
+
 def _number(text: str) -> Any:
     """The order's number from its beginning, or the whole number of a trade or refund."""
     return or_(Payment.order_number.startswith(text, autoescape=True), Payment.trade_no == text,
@@ -62,15 +87,15 @@ class FinanceView(PortalView):
     def _searches(self) -> Sequence[Search]:
         searches = [Search("q", _l("订单号、交易号或退款单号"), _number), Search("since", _l("支付日期从"), _since, "date"),
                     Search("until", _l("到"), _until, "date"),
-                    Search("enterprise", _l("企业名称"), lambda text: _orders_of(
-                        Order.enterprise_id.in_(select(Enterprise.id).where(like(Enterprise.name, text)))))]
+                    Search("enterprise", _l("企业名称"), lambda text: _orders_of(_of_enterprise(text)))]
         if not self.actor.is_institution:
-            searches.append(Search("institution", _l("培训机构"), lambda text: _orders_of(
-                Order.institution_id.in_(select(Institution.id).where(like(Institution.name, text))))))
+            searches.append(Search("institution", _l("培训机构"), lambda text: _orders_of(_of_institution(text))))
         return searches
 
     def _filters(self) -> Sequence[Filter]:
-        return (Filter("state", _l("状态"), tuple(finance.state_labels().items()), lambda value: Payment.state == value),)
+        return (Filter("state", _l("状态"), tuple(finance.state_labels().items()), lambda value: Payment.state == value),
+                Filter("order", _l("订单"), ORDERS, _of_order),
+                Filter("invoice", _l("发票"), INVOICES, lambda value: _orders_of(_of_invoice(value))))
 
     def _statement(self) -> Select[Any]:
         return scope.visible(self.actor, Payment)
@@ -97,13 +122,30 @@ class FinanceView(PortalView):
 
     @page("/days", "list")
     def days(self) -> Any:
+        first, last, by, where, given = self._span()
+        part = request.args.get("part", "")
+        found = finance_sums.lines(self.actor, first, last, by=by, where=where)
+        total = finance_sums.total_of(found)
+        return self.page("portal/finance/days.html", lines=found, total=total, first=first, last=last, by=by, given=given,
+                         balances=finance_sums.balances(total), parts=finance_sums.PARTS,
+                         part=part if part in finance_sums.PARTS else "money",
+                         title=_("按日汇总") if by == "day" else _("按机构汇总"), **self._counts())
+
+    @page("/days.xlsx", "download")
+    def export_days(self) -> Any:
+        first, last, by, where, _given = self._span()
+        found = finance_sums.lines(self.actor, first, last, by=by, where=where)
+        return download(finance_sums.export(found, first, last, by=by, actor=self.actor), "财务汇总.xlsx", files.XLSX)
+
+    def _span(self) -> tuple[date, date, str, Sequence[Any], dict[str, str]]:
+        """What a summary is asked about: its first and last day, by day or institution, clauses on the orders, and the names typed."""
         last = _day(request.args.get("until", "")) or clock.shanghai_day()
         first = _day(request.args.get("since", "")) or last - timedelta(days=29)
-        first = max(min(first, last), last - timedelta(days=366))
         by = "institution" if request.args.get("by") == "institution" and not self.actor.is_institution else "day"
-        found = finance.lines(self.actor, first, last, by=by)
-        return self.page("portal/finance/days.html", lines=found, total=finance.total_of(found), first=first, last=last, by=by,
-                         title=_("按日汇总") if by == "day" else _("按机构汇总"), **self._counts())
+        given = {name: text for name in ("enterprise", "institution") if (text := request.args.get(name, "").strip()[:100])}
+        if self.actor.is_institution:
+            given.pop("institution", None)
+        return max(min(first, last), last - timedelta(days=366)), last, by, [_BY_NAME[name](text) for name, text in given.items()], given
 
     @page("/open", "list")
     def open(self) -> Any:

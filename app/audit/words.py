@@ -51,7 +51,7 @@ VERBS: dict[str, Any] = {
     "fail_refund": _l("退款失败"), "retry_refund": _l("重新退款"),
     "add_merchant": _l("新增收款商户"), "change_merchant": _l("修改收款商户"), "end_merchant": _l("停用收款商户"),
     "reconcile_bill": _l("对账"), "reconcile_again": _l("重新对账"), "resolve_difference": _l("说明对账差异"),
-    "export_payments": _l("导出收款明细"),
+    "export_payments": _l("导出收款明细"), "export_finance_sums": _l("导出财务汇总"),
     "issue_invoice": _l("开具发票"), "fail_invoice": _l("开票失败"), "retry_invoice": _l("重新开票"),
     "issue_red_letter": _l("开具红字发票"), "open_red_letter": _l("申请红字发票"), "lessen_invoice": _l("退款后减少开票金额"),
     "upload_invoice": _l("上传发票"), "change_invoice": _l("修改发票抬头"), "save_invoice_profile": _l("修改开票信息"),

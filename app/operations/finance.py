@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from flask_babel import gettext as _
@@ -16,8 +14,9 @@ from app.actors import Actor
 from app.documents.workbooks import write_table
 from app.errors import Invalid
 from app.extensions import db, transaction, will_write
+from app.operations import refunds
 from app.presentation import yuan
-from models import Institution, Merchant, Order, Payment, Refund
+from models import Merchant, Order, Payment, Refund
 
 MOST_EXPORTED = 20_000
 IN_FULL = (joinedload(Payment.order).joinedload(Order.enterprise), joinedload(Payment.order).joinedload(Order.institution),
@@ -26,7 +25,7 @@ IN_FULL = (joinedload(Payment.order).joinedload(Order.enterprise), joinedload(Pa
 
 @dataclass
 class Line:
-    """What came in and went back, of a day or an institution, in fen. `net` is the one less the other."""
+    """What came in and went back, in fen. `net` is the one less the other."""
 
     label: str
     payments: int = 0
@@ -39,11 +38,6 @@ class Line:
         return self.paid_fen - self.refunded_fen
 
 
-def total_of(lines: Sequence[Line]) -> Line:
-    """The foot of a table of lines."""
-    return Line("", *(sum(getattr(line, name) for line in lines) for name in ("payments", "paid_fen", "refunds", "refunded_fen")))
-
-
 def totals(statement: Select[Any]) -> Line:
     """What these payments come to, and what of them has gone back: two statements, however many they are."""
     chosen = statement.with_only_columns(Payment.id, Payment.amount_fen).order_by(None).subquery()
@@ -51,29 +45,6 @@ def totals(statement: Select[Any]) -> Line:
     number, back = db.session.execute(select(func.count(), func.coalesce(func.sum(Refund.amount_fen), 0)).where(
         Refund.state == "done", Refund.payment_id.in_(select(chosen.c.id)))).one()
     return Line("", count, int(paid), number, int(back))
-
-
-def lines(actor: Actor, first: date, last: date, *, by: str, institution_id: int | None = None) -> list[Line]:
-    """Money of the Shanghai days `first` to `last`, by "day" or by "institution": payments on the day they were paid, refunds on the
-    day they were done. Three statements, whatever the span."""
-    seen = scope.visible_clause(actor, Payment)
-    if institution_id is not None:
-        seen = seen & (Order.institution_id == institution_id)
-    came = (select(Payment.paid_on if by == "day" else Order.institution_id, func.count(), func.sum(Payment.amount_fen))
-            .outerjoin(Order, Payment.order_id == Order.id).where(seen, Payment.paid_on.between(first, last)))
-    went = (select(Refund.done_on if by == "day" else Order.institution_id, func.count(), func.sum(Refund.amount_fen))
-            .join(Payment, Refund.payment_id == Payment.id).outerjoin(Order, Payment.order_id == Order.id)
-            .where(seen, Refund.state == "done", Refund.done_on.between(first, last)))
-    found: dict[Any, Line] = {}
-    for key, count, amount in db.session.execute(came.group_by(came.selected_columns[0])):
-        found.setdefault(key, Line("")).payments, found[key].paid_fen = count, int(amount)
-    for key, count, amount in db.session.execute(went.group_by(went.selected_columns[0])):
-        found.setdefault(key, Line("")).refunds, found[key].refunded_fen = count, int(amount)
-    names = {} if by == "day" else {row.id: row.name for row in db.session.execute(
-        select(Institution.id, Institution.name).where(Institution.id.in_([key for key in found if key is not None])))}
-    for key, line in found.items():
-        line.label = key.isoformat() if by == "day" else names.get(key, _("没有对应的订单"))
-    return [found[key] for key in sorted(found, key=lambda key: found[key].label, reverse=by == "day")]
 
 
 def not_ended() -> ColumnElement[bool]:
@@ -104,6 +75,10 @@ def state_labels() -> dict[str, str]:
             "refunded": _("已退款"), "unmatched": _("待核对")}
 
 
+def order_labels() -> dict[str, str]:
+    return {"pending": _("待支付"), "paid": _("已支付"), "expired": _("超时失效"), "cancelled": _("已取消")}
+
+
 def export(statement: Select[Any], *, actor: Actor) -> bytes:
     """These payments as a workbook, with their refunds and the totals at the foot. Raises `Invalid` when they are too many."""
     rows = list(db.session.scalars(statement.order_by(Payment.paid_at, Payment.id).limit(MOST_EXPORTED + 1).options(*IN_FULL)).unique())
@@ -111,9 +86,10 @@ def export(statement: Select[Any], *, actor: Actor) -> bytes:
         raise Invalid(_("查询结果超过 %(n)s 笔，请增加条件后再导出。", n=MOST_EXPORTED))
     words = state_labels()
     table: list[tuple[Any, ...]] = [_exported(row, words) for row in rows]
-    table.append((_("合计"), "", "", "", "", "", "", *(sum(each[n] for each in table) for n in (7, 8, 9)), "", "", ""))
+    table.append((_("合计"), *[""] * 6, *(sum(each[n] for each in table) for n in (7, 8, 9)), *[""] * 4,
+                  *(sum(each[n] for each in table) for n in (14, 15, 16))))
     headings = (_("支付日期"), _("支付时间"), _("支付宝交易号"), _("订单号"), _("培训机构"), _("企业"), _("收款商户"), _("实收（元）"),
-                _("已退（元）"), _("净额（元）"), _("状态"), _("说明"), _("发票号码"))
+                _("已退（元）"), _("净额（元）"), _("状态"), _("说明"), _("发票号码"), _("订单状态"), _("订单金额（元）"), _("已开发票（元）"), _("红字发票（元）"))
     will_write()
     with transaction():
         audit.record(actor, "export_payments", "payment", {"count": len(rows)})
@@ -124,9 +100,14 @@ def _exported(row: Payment, words: dict[str, str]) -> tuple[Any, ...]:
     back = sum(each.amount_fen for each in row.refunds if each.state == "done")
     order = row.order
     invoice = order.invoice if order else None
+    # An order and its invoices are of the one payment that was taken into it.
+    taken = order if order is not None and row.state in refunds.TAKEN else None
+    issued = {kind: sum(each.amount_fen for each in (taken.invoices if taken else ()) if each.kind == kind and each.state == "issued") / 100
+              for kind in ("blue", "red")}
     return (row.paid_on.isoformat(), row.paid_at, row.trade_no, row.order_number, order.institution.name if order else "",
             order.enterprise.name if order else "", row.merchant.name if row.merchant else "", row.amount_fen / 100, back / 100,
-            (row.amount_fen - back) / 100, words[row.state], row.reason, (invoice.number or "") if invoice else "")
+            (row.amount_fen - back) / 100, words[row.state], row.reason, (invoice.number or "") if invoice else "",
+            order_labels()[order.state] if order else "", taken.amount_fen / 100 if taken else 0, issued["blue"], issued["red"])
 
 
 def refundable(payment: Payment) -> str:
