@@ -356,6 +356,11 @@ def visible_clause(actor: Actor, model: type[Any]) -> Clause:
     return RULES.get(model, _nobody)(actor)
 
 
+def orders_of_money(actor: Actor) -> Clause:
+    """The orders whose money a person may look at, paid or not: where they look at payments, however far they see plans."""
+    return visible_clause(actor if actor.sees_all else _looking_at(actor, Payment), Order)
+
+
 def visible(actor: Actor, model: type[Row]) -> Select[Row]:
     """A SELECT of the rows this person may see; refine it with where, order_by and options."""
     return select(model).where(visible_clause(actor, model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -221,12 +222,14 @@ def test_the_desk_takes_as_many_statements_for_many_payments_as_for_few(shop: Sh
         event.remove(engine, "before_cursor_execute", note)
         return len(seen)
 
-    paths = ("/finance/", "/finance/days", "/finance/open", "/finance/refunds")
+    paths = ("/finance/", "/finance/?order=paid&invoice=due", "/finance/days?part=orders", "/finance/days?part=invoices&by=institution",
+             "/finance/days.xlsx", "/finance/open", "/finance/refunds")
+
     def more(first: int, last: int) -> None:
         with shop.tables():
             for n in range(first, last):
                 row = Payment(trade_no=f"t{n}", order_number=paid.number, order_id=paid.id if n % 2 else None, amount_fen=100,
-                              paid_at=time.now(), received_at=time.now(), state="unmatched", reason="x", refund_fen=10)
+                              paid_at=time.now() - timedelta(days=n), received_at=time.now(), state="unmatched", reason="x", refund_fen=10)
                 db.session.add(row)
                 db.session.flush()
                 db.session.add(Refund(payment_id=row.id, request_no=f"r{n}", amount_fen=10, reason="x", state="failed", error="x",

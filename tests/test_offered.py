@@ -47,7 +47,8 @@ def pages(make: Factory) -> list[str]:
             "/reviews/scores/?state=all", f"/reviews/scores/{report.id}", "/institutions/", f"/institutions/{exam.institution_id}",
             "/people/", f"/people/{person}", "/certificates/", "/certificates/issue/", f"/certificates/issue/{report.id}", "/calendar/",
             f"/records/score_report/{report.id}", "/notices/", "/safety/", "/colleagues/", "/reviews/corrections/?state=all",
-            "/reviews/attendance/", "/reviews/plan-changes/", "/push/", "/finance/", "/bills/", "/merchants/", "/signing/keys/"]
+            "/reviews/attendance/", "/reviews/plan-changes/", "/push/", "/finance/", "/finance/days",
+            "/bills/", "/merchants/", "/signing/keys/"]
 
 
 @pytest.mark.parametrize("entries", [LOOKING, *([key] for key in ONE_BY_ONE)], ids=lambda keys: "looking" if len(keys) > 1 else keys[0])

@@ -56,8 +56,11 @@ def _of_institution(text: str) -> Any:
 
 
 _BY_NAME = {"enterprise": _of_enterprise, "institution": _of_institution}
-ORDERS = (("paid", _l("已支付")), ("expired", _l("超时失效")), ("cancelled", _l("已取消")), ("none", _l("没有对应的订单")))
-INVOICES = (("due", _l("待开具")), ("issued", _l("已开具")), ("failed", _l("开具失败")), ("cancelled", _l("已取消")), ("red", _l("有红字发票")))
+ORDERS = (("pending", _l("待支付")), ("paid", _l("已支付")), ("expired", _l("超时失效")), ("cancelled", _l("已取消")),
+          ("none", _l("没有对应的订单")))
+INVOICES = (("due", _l("待开具")), ("issued", _l("已开具")), ("failed", _l("开具失败")), ("cancelled", _l("已取消")),
+            ("red", _l("有红字发票")))
+EARLIEST = date(2000, 1, 1)
 
 
 def _of_order(value: str) -> Any:
@@ -124,11 +127,11 @@ class FinanceView(PortalView):
     def days(self) -> Any:
         first, last, by, where, given = self._span()
         part = request.args.get("part", "")
+        part = part if part in finance_sums.PARTS else "money"
         found = finance_sums.lines(self.actor, first, last, by=by, where=where)
         total = finance_sums.total_of(found)
-        return self.page("portal/finance/days.html", lines=found, total=total, first=first, last=last, by=by, given=given,
-                         balances=finance_sums.balances(total), parts=finance_sums.PARTS,
-                         part=part if part in finance_sums.PARTS else "money",
+        return self.page("portal/finance/days.html", lines=finance_sums.told(found, part), total=total, first=first, last=last,
+                         by=by, given=given, balances=finance_sums.balances(total), parts=finance_sums.PARTS, part=part,
                          title=_("按日汇总") if by == "day" else _("按机构汇总"), **self._counts())
 
     @page("/days.xlsx", "download")
@@ -139,13 +142,15 @@ class FinanceView(PortalView):
 
     def _span(self) -> tuple[date, date, str, Sequence[Any], dict[str, str]]:
         """What a summary is asked about: its first and last day, by day or institution, clauses on the orders, and the names typed."""
-        last = _day(request.args.get("until", "")) or clock.shanghai_day()
+        today = clock.shanghai_day()
+        last = max(min(_day(request.args.get("until", "")) or today, today), EARLIEST)
         first = _day(request.args.get("since", "")) or last - timedelta(days=29)
         by = "institution" if request.args.get("by") == "institution" and not self.actor.is_institution else "day"
         given = {name: text for name in ("enterprise", "institution") if (text := request.args.get(name, "").strip()[:100])}
         if self.actor.is_institution:
             given.pop("institution", None)
-        return max(min(first, last), last - timedelta(days=366)), last, by, [_BY_NAME[name](text) for name, text in given.items()], given
+        first = max(min(first, last), last - timedelta(days=366))
+        return first, last, by, [_BY_NAME[name](text) for name, text in given.items()], given
 
     @page("/open", "list")
     def open(self) -> Any:

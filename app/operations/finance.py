@@ -89,7 +89,8 @@ def export(statement: Select[Any], *, actor: Actor) -> bytes:
     table.append((_("合计"), *[""] * 6, *(sum(each[n] for each in table) for n in (7, 8, 9)), *[""] * 4,
                   *(sum(each[n] for each in table) for n in (14, 15, 16))))
     headings = (_("支付日期"), _("支付时间"), _("支付宝交易号"), _("订单号"), _("培训机构"), _("企业"), _("收款商户"), _("实收（元）"),
-                _("已退（元）"), _("净额（元）"), _("状态"), _("说明"), _("发票号码"), _("订单状态"), _("订单金额（元）"), _("已开发票（元）"), _("红字发票（元）"))
+                _("已退（元）"), _("净额（元）"), _("状态"), _("说明"), _("发票号码"), _("订单状态"), _("订单金额（元）"),
+                _("已开发票（元）"), _("红字发票（元）"))
     will_write()
     with transaction():
         audit.record(actor, "export_payments", "payment", {"count": len(rows)})

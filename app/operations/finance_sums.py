@@ -1,6 +1,6 @@
 """财务汇总: orders, money and invoices by day or institution, and the lines on which they add up (B8; docs/money.md).
 
-Everything is read by sets: the same eight statements for a day and for a year. Amounts are fen.
+Everything is read by sets: the same eight statements for a day and for a year, and one for names. Amounts are fen.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, select
 
 from app import audit, clock, scope
 from app.actors import Actor
@@ -43,6 +43,8 @@ class Sums:
     paid_fen: int = 0
     applied_fen: int = 0
     reseated_fen: int = 0
+    # Money that is in no order: on its way in, for a person to judge, or sent back as a whole.
+    apart_fen: int = 0
     refunds_n: int = 0
     refunded_fen: int = 0
     issued_n: int = 0
@@ -61,11 +63,6 @@ class Sums:
         return self.applied_fen + self.reseated_fen
 
     @property
-    def apart_fen(self) -> int:
-        """Money that is in no order: on its way in, for a person to judge, or sent back as a whole."""
-        return self.paid_fen - self.taken_fen
-
-    @property
     def net_fen(self) -> int:
         return self.paid_fen - self.refunded_fen
 
@@ -81,10 +78,10 @@ PARTS: dict[str, tuple[Any, tuple[Column, ...]]] = {
         (_l("付款笔数"), "paid_n"), (_l("收款"), "paid_fen"), (_l("退款笔数"), "refunds_n"), (_l("退款"), "refunded_fen"),
         (_l("净额"), "net_fen"))),
     "orders": (_l("订单"), (
-        (_l("生成"), "made_n"), (_l("生成金额"), "made_fen"), (_l("已支付"), "bought_n"), (_l("支付金额"), "bought_fen"),
-        (_l("超时失效"), "expired_n"), (_l("失效金额"), "expired_fen"), (_l("已取消"), "cancelled_n"), (_l("取消金额"), "cancelled_fen"))),
+        (_l("生成笔数"), "made_n"), (_l("生成金额"), "made_fen"), (_l("支付笔数"), "bought_n"), (_l("支付金额"), "bought_fen"),
+        (_l("失效笔数"), "expired_n"), (_l("失效金额"), "expired_fen"), (_l("取消笔数"), "cancelled_n"), (_l("取消金额"), "cancelled_fen"))),
     "invoices": (_l("发票"), (
-        (_l("已开张数"), "issued_n"), (_l("已开金额"), "issued_fen"), (_l("待开金额"), "due_fen"), (_l("开具失败"), "failed_fen"),
+        (_l("已开张数"), "issued_n"), (_l("已开金额"), "issued_fen"), (_l("待开金额"), "due_fen"), (_l("开票失败金额"), "failed_fen"),
         (_l("红字张数"), "red_n"), (_l("红字金额"), "red_fen"), (_l("净额"), "invoiced_fen"))),
 }
 
@@ -118,6 +115,11 @@ def balances(total: Sums) -> tuple[Balance, ...]:
     )
 
 
+def told(found: Sequence[Sums], part: str) -> list[Sums]:
+    """The lines that say anything in this part."""
+    return [line for line in found if any(getattr(line, name) for _heading, name in PARTS[part][1])]
+
+
 def total_of(lines: Sequence[Sums]) -> Sums:
     """The foot of a table."""
     return Sums("", *(sum(getattr(line, each.name) for line in lines) for each in fields(Sums)[1:]))
@@ -128,7 +130,7 @@ class _Table:
 
     def __init__(self, actor: Actor, first: date, last: date, by: str, where: Sequence[ColumnElement[bool]]) -> None:
         self.by, self.first, self.last, self.where = by, first, last, tuple(where)
-        self.orders, self.payments = scope.visible_clause(actor, Order), scope.visible_clause(actor, Payment)
+        self.orders, self.payments = scope.orders_of_money(actor), scope.visible_clause(actor, Payment)
         self.found: dict[Any, Sums] = {}
 
     def key(self, day: ColumnElement[Any]) -> Any:
@@ -168,18 +170,20 @@ def _orders(table: _Table) -> None:
     put(Order.created_at, None, "made_n", "made_fen")
     put(Order.paid_at, Order.state == "paid", "bought_n", "bought_fen")
     # Of those that ended before it was kept when, the buyer's deadline stands for it.
+    ended = func.coalesce(Order.ended_at, Order.expires_at, type_=Order.expires_at.type)
     for state in ("expired", "cancelled"):
-        put(func.coalesce(Order.ended_at, Order.expires_at, type_=Order.expires_at.type), Order.state == state, f"{state}_n", f"{state}_fen")
+        put(ended, Order.state == state, f"{state}_n", f"{state}_fen")
 
 
 def _money(table: _Table) -> None:
-    came = select(table.key(Payment.__table__.c.paid_on), func.count(), func.sum(Payment.amount_fen), _sum_of(
-        Payment.amount_fen, Payment.state == "applied"), _sum_of(Payment.amount_fen, Payment.state == "reseated"))
-    table.put(came.select_from(Payment).outerjoin(Order, Payment.order_id == Order.id).where(
-        table.payments, *table.where, Payment.paid_on.between(table.first, table.last)), "paid_n", "paid_fen", "applied_fen", "reseated_fen")
+    days = Payment.paid_on.between(table.first, table.last)
+    ends = [_sum_of(Payment.amount_fen, clause) for clause in (
+        Payment.state == "applied", Payment.state == "reseated", Payment.state.not_in(TAKEN))]
+    came = select(table.key(Payment.paid_on), func.count(), func.sum(Payment.amount_fen), *ends).select_from(Payment)
+    table.put(came.outerjoin(Order, Payment.order_id == Order.id).where(table.payments, *table.where, days),
+              "paid_n", "paid_fen", "applied_fen", "reseated_fen", "apart_fen")
     for day, clause, names in ((Refund.done_on, Refund.done_on.between(table.first, table.last), ("refunds_n", "refunded_fen")),
-                               (Payment.paid_on, and_(Payment.paid_on.between(table.first, table.last), Payment.state.in_(TAKEN)),
-                                ("back_fen",))):
+                               (Payment.paid_on, and_(days, Payment.state.in_(TAKEN)), ("back_fen",))):
         figures = (func.count(), func.sum(Refund.amount_fen))[-len(names):]
         table.put(select(table.key(day), *figures).select_from(Refund).join(Payment, Refund.payment_id == Payment.id)
                   .outerjoin(Order, Payment.order_id == Order.id)
@@ -201,10 +205,11 @@ def _sum_of(figure: Any, clause: ColumnElement[bool]) -> Any:
 
 
 def _day_of(moment: Any) -> Any:
-    """The Shanghai day of a moment, in the database; SQLite answers with its text."""
+    """The Shanghai day of a moment, in the database; SQLite, which knows no zones, answers with its text. Written out, because what is
+    selected and what is grouped by must be one expression."""
     if db.session.get_bind().dialect.name == "postgresql":
-        return func.date(func.timezone("Asia/Shanghai", moment))
-    return func.date(moment, "+8 hours")
+        return func.date(func.timezone(literal_column("'Asia/Shanghai'"), moment))
+    return func.date(moment, literal_column("'+8 hours'"))
 
 
 def export(found: Sequence[Sums], first: date, last: date, *, by: str, actor: Actor) -> bytes:
@@ -221,4 +226,5 @@ def export(found: Sequence[Sums], first: date, last: date, *, by: str, actor: Ac
     will_write()
     with transaction():
         audit.record(actor, "export_finance_sums", "payment", {"first": first.isoformat(), "last": last.isoformat(), "by": by})
-    return write_table(_("汇总"), (_("日期") if by == "day" else _("培训机构"), *(heading for heading, _name in columns)), rows, notes=notes)
+    headings = (_("日期") if by == "day" else _("培训机构"), *(heading for heading, _name in columns))
+    return write_table(_("汇总"), headings, rows, notes=notes)
