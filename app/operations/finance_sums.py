@@ -79,7 +79,8 @@ PARTS: dict[str, tuple[Any, tuple[Column, ...]]] = {
         (_l("净额"), "net_fen"))),
     "orders": (_l("订单"), (
         (_l("生成笔数"), "made_n"), (_l("生成金额"), "made_fen"), (_l("支付笔数"), "bought_n"), (_l("支付金额"), "bought_fen"),
-        (_l("失效笔数"), "expired_n"), (_l("失效金额"), "expired_fen"), (_l("取消笔数"), "cancelled_n"), (_l("取消金额"), "cancelled_fen"))),
+        (_l("失效笔数"), "expired_n"), (_l("失效金额"), "expired_fen"),
+        (_l("取消笔数"), "cancelled_n"), (_l("取消金额"), "cancelled_fen"))),
     "invoices": (_l("发票"), (
         (_l("已开张数"), "issued_n"), (_l("已开金额"), "issued_fen"), (_l("待开金额"), "due_fen"), (_l("开票失败金额"), "failed_fen"),
         (_l("红字张数"), "red_n"), (_l("红字金额"), "red_fen"), (_l("净额"), "invoiced_fen"))),
