@@ -12,7 +12,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, select
 
 from app import audit, clock, scope
 from app.actors import Actor
@@ -134,13 +134,13 @@ class _Table:
         self.orders, self.payments = scope.orders_of_money(actor), scope.visible_clause(actor, Payment)
         self.found: dict[Any, Sums] = {}
 
-    def key(self, day: ColumnElement[Any]) -> Any:
+    def key(self, day: Any) -> Any:
         return day if self.by == "day" else Order.institution_id
 
     def within(self, moment: Any) -> ColumnElement[bool]:
         return and_(moment >= clock.at_shanghai(self.first), moment < clock.at_shanghai(self.last + timedelta(days=1)))
 
-    def put(self, statement: Select[Any], *names: str) -> None:
+    def put(self, statement: Any, *names: str) -> None:
         """Add each row, a key and its figures, to the line of that key."""
         for key, *figures in db.session.execute(statement.group_by(statement.selected_columns[0])):
             line = self.found.setdefault(date.fromisoformat(key) if isinstance(key, str) else key, Sums())
