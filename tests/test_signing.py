@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from app import clock
 from app.documents import signing
 from app.extensions import db
-from app.operations import certificate_papers, certificates, signing_keys
+from app.operations import certificate_papers, certificates, layouts, signing_keys
 from models import AuditEvent, Authority, Certificate, CertificateArchive, SigningKey, StoredFile
 
 
@@ -69,7 +69,7 @@ def test_one_byte_and_an_appended_update_are_found(login: Any, client: Any, cert
 
 def test_a_strangers_signature_and_no_signature_are_none_of_ours(login: Any, client: Any, certificate: Certificate) -> None:
     private, own = signing.draw_key("某某单位", days=10, at=clock.now())
-    plain = certificate_papers._drawn(certificate_papers._load([certificate.id], []))[0][1]
+    plain = certificate_papers._drawn(certificate_papers._load([certificate.id], []), layouts.current("certificate"))[0][1]
     forged = signing.Signer(private, own).sign(plain, number=certificate.number, name="杭州市建设局")
     assert "不是由本平台" in verified(client, forged)["sentence"]
     assert verified(client, forged)["number"] == ""
