@@ -115,9 +115,9 @@ def test_an_unknown_name_takes_as_long_as_a_known_one(app: Any, parties: Parties
     def seconds(username: str) -> float:
         spent = []
         for _each in range(3):
-            begun = time.perf_counter()
+            begun = time.process_time()
             post(parties, username)
-            spent.append(time.perf_counter() - begun)
+            spent.append(time.process_time() - begun)
         return min(spent)
 
     known, unknown = seconds("hjp"), seconds("nobody")
