@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFError
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
+from sqlalchemy.exc import PendingRollbackError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -101,6 +102,15 @@ def _said_path() -> str:
     return request.url_rule.rule if secret and request.url_rule else request.path
 
 
+def _came_of(error: BaseException | None, kinds: tuple[type[Exception], ...]) -> bool:
+    """Whether one of these stands behind an error: what breaks while a lost connection is dealt with is that loss too."""
+    while error is not None:
+        if isinstance(error, (*kinds, PendingRollbackError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _add_answers(app: Flask) -> None:
     from app import presentation
     from views.base import answer_away, answer_error, answer_unreached, wants_json
@@ -125,6 +135,8 @@ def _add_answers(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Any:
         """A fault of ours: the log has everything, the person a calm page, the transaction nothing."""
+        if _came_of(error, DATABASE_AWAY):
+            return answer_away(error)
         if app.testing:
             raise error
         db.session.rollback()
