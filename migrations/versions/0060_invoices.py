@@ -106,6 +106,10 @@ def carry_over():
                CASE WHEN {asked} THEN '职业技能培训费' ELSE '' END, v.issued_at
         FROM invoice_old v JOIN order_ o ON o.id = v.order_id JOIN enterprise e ON e.id = v.enterprise_id"""),
         {'tax_number': settings.invoice_seller_tax_number or '-', 'name': settings.invoice_seller_name})
+    go_on_counting()
+
+
+def go_on_counting():
     if op.get_bind().dialect.name == 'postgresql':
         op.execute("SELECT setval(pg_get_serial_sequence('invoice', 'id'), greatest((SELECT max(id) FROM invoice), 1))")
 
@@ -132,5 +136,6 @@ def downgrade():
     op.execute(f"INSERT INTO invoice ({columns}, file_id) SELECT {columns}, pdf_id FROM invoice_new "
                "WHERE kind = 'blue' AND state <> 'cancelled' AND (state <> 'issued' OR pdf_id IS NOT NULL)")
     op.drop_table('invoice_new')
+    go_on_counting()
     for name in ('gateway_token', 'invoice_seller', 'invoice_profile'):
         op.drop_table(name)

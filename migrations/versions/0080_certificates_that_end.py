@@ -144,9 +144,10 @@ def downgrade():
     op.drop_index('certificate_first_once', 'certificate')
     op.drop_index('certificate_valid_once', 'certificate')
     postgres = op.get_bind().dialect.name == 'postgresql'
-    if postgres:
+    # Those of the newer columns go with them; on SQLite all go before the table is made anew.
+    with op.batch_alter_table('certificate') as batch:
         for name in CHECKS:
-            op.drop_constraint(name, 'certificate', type_='check')
+            batch.drop_constraint(name, type_='check')
     op.execute("UPDATE certificate SET state = 'revoked' WHERE state = 'replaced'")
     op.execute("UPDATE certificate SET push_state = 'waiting' WHERE push_state = 'exported'")
     with op.batch_alter_table('certificate') as batch:
@@ -159,7 +160,7 @@ def downgrade():
         for column in ('ended_at', 'end_reason', 'replaces_id', 'file_id', 'push_sent', 'push_batch_id'):
             batch.drop_column(column)
         for column in ('enrolment_id', 'sitting_id'):
-            batch.create_unique_constraint(f'certificate_{column}_key', [column])
+            batch.create_unique_constraint(f'certificate_{column}_key' if postgres else f'uq_certificate_{column}', [column])
         for name, rule in OLD_CHECKS.items():
             batch.create_check_constraint(name, rule)
     op.drop_table('push_batch')
