@@ -19,7 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import commands, gateways
 from app.crypto import Vault
 from app.errors import PortalError
-from app.extensions import DATABASE_AWAY, csrf, db, limiter, migrate, prepare_engine
+from app.extensions import DATABASE_AWAY, csrf, db, leave_database, limiter, migrate, prepare_engine
 from app.gateways.errors import GatewayError
 from app.jobs import OWN_QUEUE, QUEUE
 from config import BROKER_PATIENCE, VERSION, Settings
@@ -48,6 +48,7 @@ def create_app(settings: Settings, *, update_permissions: bool = False) -> Flask
         app.extensions["queues"] = {name: Queue(name, connection=connection, serializer=JSONSerializer) for name in names}
     csrf.init_app(app)
     db.init_app(app)
+    app.teardown_appcontext(leave_database)  # before the extension's own, which would raise
     limiter.init_app(app)
     commands.init_app(app)
     with app.app_context():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,8 @@ from sqlalchemy.orm import Session
 
 if TYPE_CHECKING:
     from app.gateways import Gateways
+
+log = logging.getLogger("portal")
 
 # Alembic, create_all and FAB must speak of one set of tables.
 db = SQLAlchemy(metadata=Model.metadata, session_options={"expire_on_commit": False})
@@ -77,6 +80,16 @@ def let_go() -> None:
     if session.info.get("depth", 0):
         raise RuntimeError("the outside world is not asked inside a transaction")
     session.rollback()
+
+
+def leave_database(_error: BaseException | None = None) -> None:
+    """End the session of a request or job. What was to be kept is committed by now: a connection that is lost only here takes
+    nothing with it, and must not turn a good answer into a fault."""
+    try:
+        db.session.remove()
+    except DATABASE_AWAY:
+        log.warning("the database went away while a session was ended")
+        db.session.registry.clear()
 
 
 def will_write() -> None:

@@ -49,6 +49,25 @@ def test_while_the_database_is_away_everyone_gets_a_calm_page(shop: Shop, login:
     assert client.post("/pay/alipay/notify", data={"sign": "x", "trade_status": "TRADE_SUCCESS"}).text != "success"
 
 
+def test_a_page_that_was_read_is_answered_although_the_database_goes_away_at_its_end(
+        shop: Shop, login: Any, monkeypatch: Any) -> None:
+    order = shop.order(shop.plan())
+    clerk = login(FIRST)
+    ends: list[str] = []
+
+    def gone(_dialect: Any, _connection: Any) -> None:
+        ends.append("lost")
+        raise OperationalError("ROLLBACK", None, Exception("server closed the connection unexpectedly"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(db.engine.dialect), "do_rollback", gone)
+        answer = clerk.get(f"/orders/{order.id}")
+    assert ends, "nothing was ended: the test proves nothing"
+    assert answer.status_code == 200
+    assert order.number in answer.text
+    assert clerk.get(f"/orders/{order.id}").status_code == 200
+
+
 def test_a_storage_without_room_is_said_and_nothing_is_half_there(shop: Shop, login: Any, monkeypatch: Any) -> None:
     batch = shop.batch(shop.plan(), 1, photos=False)
     clerk, before = login(FIRST), shop.count(StoredFile)
