@@ -25,7 +25,7 @@ from app.documents.roster import (
     roster_template,
     score_template,
 )
-from app.documents.workbooks import FAULT_SHEET, Fault, Sheet, mark_faults, read_rows, write_summary, write_table
+from app.documents.workbooks import ADVICE_HEADING, FAULT_SHEET, Fault, Sheet, mark_faults, read_rows, write_summary, write_table
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -346,3 +346,18 @@ def test_an_old_xls_is_read_and_answered_as_xlsx() -> None:
     assert sheet.rows[1:] == [["姓名", "身份证号", "手机号"], ["张三", "330106199001010018", 13800138000]]
     book = load_workbook(io.BytesIO(mark_faults(data, [Fault(3, 2, "校验位不对")], heading_row=2)))
     assert book["人员信息"]["B3"].comment.text == "校验位不对"
+
+
+def test_a_workbook_built_anew_keeps_every_sign_and_every_column() -> None:
+    texts = ["=1+1", "a & b <c>", "_x0041_", " 前后 ", "\"引号\"", 0.5, None, "两\n行"]
+    rows = [["姓名", ADVICE_HEADING, "备注"], *([text, "上次的话", "后面的列"] for text in texts)]
+    built = mark_faults(b"\xd0\xcf\x11\xe0", [Fault(2, 1, "不对。"), Fault(8, 1, "空着。"), Fault(12, 3, "没有这一行。")],
+                        sheets=[Sheet("人员", [list(row) for row in rows]), Sheet("选项", [["姓名"], ["甲"]])], sheet="人员")
+    assert [row[0] for row in read_rows(built, strip=False)[0].rows[1:9]] == texts
+    sheet = load_workbook(io.BytesIO(built))["人员"]
+    assert sheet["A2"].data_type != "f"
+    assert {sheet.cell(row, 3).value for row in range(2, 10)} == {"后面的列"}
+    assert [sheet.cell(row, 2).value for row in (2, 3, 8, 12)] == ["不对。", None, "空着。", "没有这一行。"]
+    assert [sheet.cell(row, column).fill.fgColor.rgb for row, column in ((2, 1), (8, 1), (12, 3))] == ["FFFFC7CE"] * 3
+    assert sheet.data_validations.dataValidation[0].formula1 == "'选项'!$A$2:$A$2"
+    assert [each.name for each in read_rows(built)] == ["人员", "选项"]

@@ -12,6 +12,7 @@ from typing import Any
 from app.documents.child import Child, ChildFailed, run_child
 from app.documents.faults import WorkbookFault
 from app.documents.guard import NOTHING_UNUSUAL, SheetLook, check_workbook, merged_cells
+from app.documents.kinds import kind_of
 from app.documents.tables import write_summary, write_table
 
 __all__ = ["ADVICE_HEADING", "FAULT_SHEET", "Cell", "Fault", "Sheet", "mark_faults", "read_rows", "write_summary", "write_table"]
@@ -89,17 +90,16 @@ def mark_faults(data: bytes, faults: Sequence[Fault], *, sheet: str | None = Non
     `ADVICE_HEADING`, and a first sheet `FAULT_SHEET` listing all.
 
     `sheet` is the worksheet the faults are about (the first when None), `heading_row` where its column names stand; `sheets` are
-    the values where they have been read already. Marks of an earlier answer are taken away first. A workbook of up to
+    the values where `read_rows` has read them already. Marks of an earlier answer are taken away first. A workbook of up to
     `_KEEP_CELLS` cells keeps its looks; a larger one, an .xls, or one too strange for openpyxl is built anew with the same values
     in the same places, because openpyxl takes 6 s where building takes 1 s. What goes out holds values, no formulas; pictures and
     charts are lost. Raises `WorkbookFault` as `read_rows` does.
     """
-    kind = check_workbook(data, max_bytes=MAX_BYTES, max_rows=_MARK_MAX_ROWS, max_columns=_MARK_MAX_COLUMNS).kind
     read = read_rows(data, max_rows=_MARK_MAX_ROWS, max_columns=_MARK_MAX_COLUMNS) if sheets is None else sheets
     marked = next((one for one in read if one.name == sheet), read[0] if read else Sheet("Sheet1", []))
     order = _mark_order(marked, faults, heading_row)
     cells = sum(len(row) for one in read for row in one.rows)
-    if kind == "xlsx" and cells <= _KEEP_CELLS and merged_cells(data) <= _MARK_MAX_MERGED:
+    if kind_of(data) == "zip" and cells <= _KEEP_CELLS and merged_cells(data) <= _MARK_MAX_MERGED:
         try:
             return _run_mark("mark_workbook", order, data)
         except ChildFailed:

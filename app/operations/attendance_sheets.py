@@ -24,7 +24,7 @@ from app.extensions import db, transaction
 from app.operations.attendance import Cell, Session, Sheet, check_in_class, mark, people_of, sheet
 from app.operations.papers import ZIP, Paper, rendered, zipped
 from app.operations.plan_checks import SESSIONS
-from app.operations.roster_rows import unreadable
+from app.operations.roster_words import unreadable
 from app.operations.scanning import short_code, token
 from models import Enrolment, TrainingPlan
 

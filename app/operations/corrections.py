@@ -28,7 +28,8 @@ from app.identifiers import IdentifierError, mask_id_number, mask_phone, parse_i
 from app.operations import photo_matching, seats
 from app.operations.photo_matching import Kept
 from app.operations.photo_words import picture_reason
-from app.operations.roster_rows import YOUNGEST, number_fault
+from app.operations.roster_rows import YOUNGEST
+from app.operations.roster_words import number_fault
 from models import CheckEvent, Education, Enrolment, FormerPhoto, PersonCheck, Title, TrainingPlan
 from models.rosters import LIVE
 

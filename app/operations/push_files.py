@@ -17,7 +17,7 @@ from app.documents.workbooks import read_rows, write_table
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import db, transaction
 from app.operations.push import TOLD, happened, records_of
-from app.operations.roster_rows import unreadable
+from app.operations.roster_words import unreadable
 from models import Certificate, PushBatch
 
 MOST = 5_000

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _EXPONENT = re.compile(r"[0-9](?:\.[0-9]+)?E\+?[0-9]{2}", re.IGNORECASE)
 # How near a word must be to be offered, of 100, and how many are.
 _NEAR, _OFFERED = 45, 3
+_PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FORMS_OF_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%Y%m%d", "%Y-%m-%d %H:%M:%S")
 
 
@@ -104,6 +106,9 @@ def day_of(value: Any) -> date | None:
     if isinstance(value, date):
         return value
     text = narrow(str(int(value) if isinstance(value, float) and value.is_integer() else value))
+    if _PLAIN_DAY.fullmatch(text):  # as nearly all are; strptime is slow
+        with suppress(ValueError):
+            return date.fromisoformat(text)
     for form in _FORMS_OF_DAYS:
         try:
             return datetime.strptime(text, form).date()

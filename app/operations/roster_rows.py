@@ -34,6 +34,7 @@ from app.operations.roster_mending import (
     spans_of,
     years_before,
 )
+from app.operations.roster_words import number_advice, number_fault, unreadable
 from models import Education, Occupation, PlanOccupation, SkillLevel, Title, TrainingPlan
 
 MOST_ROWS = 20_000
@@ -127,23 +128,6 @@ def choices_of(plan: TrainingPlan) -> Choices:
                    frozenset((a, b) for a, b in taught))
 
 
-def unreadable(fault: WorkbookFault) -> str:
-    """A workbook that cannot be read, in the person's words."""
-    args = fault.message_args
-    texts = {
-        "too_big": _("文件太大。请删去多余的图片和工作表后再上传。"),
-        "not_a_workbook": _("这不是 Excel 表格（.xlsx 或 .xls）。请下载《报名人员信息表》，填写后上传。"),
-        "encrypted": _("表格设有打开密码。请取消密码后再上传。"),
-        "damaged": _("表格已损坏，打不开。请用 Excel 重新保存后再上传。"),
-        "too_many_rows": _("表格行数超过 %(n)s 行。请删去空白行，或分成几份上传。", n=args.get("limit", "")),
-        "too_many_columns": _("表格列数超过 %(n)s 列。请删去右侧多余的列。", n=args.get("limit", "")),
-        "too_many_sheets": _("工作表太多。请只保留“人员信息”和“选项”。"),
-        "text_too_long": _("第 %(row)s 行有一格内容过长，请删减后再上传。", row=args.get("row", "")),
-        "forbidden_markup": _("表格内含不允许的内容。请复制到新下载的《报名人员信息表》中再上传。"),
-    }
-    return texts.get(fault.code, _("表格内容过于庞大，无法处理。请复制到新下载的《报名人员信息表》中再上传。"))
-
-
 def read(data: bytes, choices: Choices, *, learnt: Mapping[str, str], said: Mapping[str, int]) -> Roster:
     """Read and check a workbook. One that cannot be read is a roster with one fault at row 0.
 
@@ -186,6 +170,7 @@ class _Checker:
                        roster.TITLE: Words(choices.titles), roster.EDUCATION: Words(choices.education)}
         self._seen: dict[str, tuple[int, str]] = {}
         self._nobody: list[int] = []
+        self._offered = _("本计划培训：%(names)s。", names="、".join(f"{name}（{grade}）" for name, grade in list(self._pairs)[:5]))
 
     def check_all(self) -> None:
         rows = self._sheet.rows[self._first - 1:]
@@ -298,7 +283,7 @@ class _Checker:
         try:
             found = parse_id_number(number, self._today)
         except IdentifierError as error:
-            self._fault(row, roster.ID_NUMBER, number_fault(error.code), _number_advice(error.code, number))
+            self._fault(row, roster.ID_NUMBER, number_fault(error.code), number_advice(error.code, number))
             return nothing
         if found.number in self._seen:
             first, other = self._seen[found.number]
@@ -330,9 +315,7 @@ class _Checker:
         occupation = self._listed(row, roster.OCCUPATION, values)
         level = self._listed(row, roster.LEVEL, values)
         if occupation and level and (occupation, level) not in self._choices.taught:
-            offered = "、".join(f"{name}（{grade}）" for name, grade in list(self._pairs)[:5])
-            self._fault(row, roster.OCCUPATION, _("本培训计划不含这个工种和等级，请核对或改报其他计划。"),
-                        _("本计划培训：%(names)s。", names=offered))
+            self._fault(row, roster.OCCUPATION, _("本培训计划不含这个工种和等级，请核对或改报其他计划。"), self._offered)
         return occupation, level
 
     def _listed(self, row: int, heading: str, values: dict[str, Any]) -> int:
@@ -377,22 +360,4 @@ class _Checker:
             self._answer.notes.append(_("这些栏目用不到，没有读取：%(names)s。", names="、".join(text[:20] for text in ignored[:20])))
 
 
-def _number_advice(code: str, number: str) -> str:
-    if code == "length":
-        if len(number) == 15 and number.isdigit():
-            return _("15 位旧号码已停用，请填写现在的 18 位号码。")
-        return _("现在是 %(n)s 位，请对照身份证补正。", n=len(number))
-    return _("请对照身份证逐位核对，系统不会代为猜改。")
-
-
-def number_fault(code: str) -> str:
-    """What is wrong with an ID number, by the code of `parse_id_number`."""
-    return {
-        "length": _("身份证号应为 18 位。"),
-        "charset": _("身份证号只能是 17 位数字加一位数字或 X。"),
-        "region": _("身份证号前两位不是有效的省份代码，请核对。"),
-        "date": _("身份证号中的出生日期不对，请核对。"),
-    }.get(code, _("身份证号校验不通过，请逐位核对。"))
-
-
-__all__ = ["Choices", "Mended", "PersonRow", "Roster", "RowFault", "Sheet", "choices_of", "number_fault", "read", "unreadable"]
+__all__ = ["Choices", "Mended", "PersonRow", "Roster", "RowFault", "Sheet", "choices_of", "read"]

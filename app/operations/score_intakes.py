@@ -21,7 +21,7 @@ from app.documents.workbooks import read_rows
 from app.errors import Conflict, Invalid
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError
-from app.operations.roster_rows import unreadable
+from app.operations.roster_words import unreadable
 from app.operations.score_rows import ScoreFaults, marks_of
 from app.operations.scores import Mark, check_editable, check_time, pass_marks, report_of, result_of
 from models import Enrolment, ExamPlan, Job, ScoreChange, ScoreIntake, ScoreReport, Sitting

@@ -20,7 +20,7 @@ from app.extensions import db, let_go, transaction
 from app.identifiers import IdentifierError, parse_id_number
 from app.operations.checks import Findings, checked_photo
 from app.operations.phone_codes import checked_phone
-from app.operations.roster_rows import number_fault
+from app.operations.roster_words import number_fault
 from models import Institution, Occupation, PlanDay, StoredFile, Teacher, TeacherPaper
 
 KINDS = {"own": _l("本单位"), "external": _l("外聘")}
