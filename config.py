@@ -32,7 +32,7 @@ DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in e
     "resize_asked", "cancel_asked", "plan_resized", "resize_granted", "resize_refused", "cancel_granted", "cancel_refused",
     "plan_cancelled", "withdrawal_asked", "withdrawal_granted", "withdrawal_refused",
     "certificate_revoked", "certificate_replaced", "refund_failed", "bill_differs"), 1))
-GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry")
+GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry", "signing_timestamp")
 
 # Seconds a page waits for a broker that says nothing before it goes on without: the rows have the truth.
 BROKER_PATIENCE = {"socket_connect_timeout": 2, "socket_timeout": 2}
@@ -226,6 +226,7 @@ def _fill_for_demo(values: dict[str, object], settings: Settings) -> None:
         "ministry_url": f"{base}/ministry",
         "signing_private_key": keys["signing_private"].read_text(encoding="ascii"),
         "signing_certificate": keys["signing_certificate"].read_text(encoding="ascii"),
+        **({"signing_timestamp_url": f"{base}/timestamp/"} if settings.mode == "demo" else {}),
         **_drawn_secrets(settings.var_dir),
     }
     for name, value in derived.items():

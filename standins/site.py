@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask, Response, abort, jsonify, render_template, request
 
-from standins import alipay, exam, invoice, ministry, sms
+from standins import alipay, exam, invoice, ministry, sms, timestamps
 from standins.keys import ensure_keys
 from standins.state import State, shanghai_text
 
@@ -19,6 +19,7 @@ KINDS = {
     "invoice": ("invoice", "red_form", "invoice_token"),
     "exam": ("session",),
     "ministry": ("certificate", "arrival"),
+    "timestamp": ("stamp",),
 }
 
 
@@ -31,7 +32,7 @@ def make_app(state_dir: Path, values: Mapping[str, str]) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.globals["shanghai"] = lambda text: shanghai_text(datetime.fromisoformat(text))
     app.register_blueprint(alipay.make_blueprint(state, values, keys))
-    for module in (sms, invoice, exam, ministry):
+    for module in (sms, invoice, exam, ministry, timestamps):
         app.register_blueprint(module.make_blueprint(state, values))
 
     @app.get("/")

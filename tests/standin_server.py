@@ -61,6 +61,7 @@ class RunningStandins:
             "invoice_seller_name": "建设工人培训演示收款单位",
             "exam_url": f"{self.url}/exam",
             "ministry_url": f"{self.url}/ministry",
+            "signing_timestamp_url": "none",
         }
 
     def environ(self) -> dict[str, str]:
@@ -80,7 +81,7 @@ class RunningStandins:
 
     def reset(self) -> None:
         """Forget everything."""
-        for system in ("alipay", "sms", "invoice", "exam", "ministry"):
+        for system in ("alipay", "sms", "invoice", "exam", "ministry", "timestamp"):
             self.control(system, "reset", {})
         self.http.post(f"{self.url}/_control/clock", json={"offset_s": 0}, timeout=30).raise_for_status()
 

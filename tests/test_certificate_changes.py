@@ -72,6 +72,7 @@ def test_a_corrected_certificate_has_a_new_number_and_names_the_old_one(login: A
     assert old.name != new.name
     run()
     told = register(standins)
+    assert f'href="/c/{new.number}"' in client.get(f"/c/{old.number}").text, "whoever scans the old one is led to the one that counts"
     assert (told[old.number]["status"], told[new.number]["status"], told[new.number]["replaces"]) == ("replaced", "valid", old.number)
     page = client.get(f"/c/{old.number}").text
     assert "已换发" in page

@@ -37,7 +37,7 @@ def test_production_settings_are_refused_even_if_the_environment_does_not_say_so
 
 def test_every_page_of_the_standins_opens_in_chinese_and_loads_nothing_from_outside(tmp_path: Path) -> None:
     with running_standins(tmp_path) as outside:
-        for path in ("/", "/alipay/", "/sms/outbox", "/invoice/", "/exam/", "/ministry/"):
+        for path in ("/", "/alipay/", "/sms/outbox", "/invoice/", "/exam/", "/ministry/", "/timestamp/"):
             answer = outside.http.get(outside.url + path, timeout=10)
             assert answer.status_code == 200
             assert 'lang="zh-CN"' in answer.text

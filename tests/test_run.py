@@ -184,11 +184,12 @@ def test_a_worker_without_any_broker_says_what_to_do(tmp_path: Path) -> None:
 
 def test_production_names_every_setting_it_lacks(tmp_path: Path) -> None:
     said = refused(MODE="production", VAR_DIR=str(tmp_path), SECRET_KEY="short", PUBLIC_URL="http://portal.example",
-                   MINISTRY_URL="http://127.0.0.1:8081/ministry")
+                   MINISTRY_URL="http://127.0.0.1:8081/ministry", SIGNING_TIMESTAMP_URL="http://localhost:8081/timestamp/")
     assert said.startswith("the settings cannot be used:\n")
     for expected in ("DATABASE_URL is not set", "REDIS_URL is not set", "ALIPAY_PRIVATE_KEY is not set",
                      "SECRET_KEY is shorter than 32 characters", "PUBLIC_URL must start with https:// in production",
-                     "MINISTRY_URL points at this machine: stand-ins are refused in production"):
+                     "MINISTRY_URL points at this machine: stand-ins are refused in production",
+                     "SIGNING_TIMESTAMP_URL points at this machine: stand-ins are refused in production"):
         assert expected in said.splitlines()
     assert list(tmp_path.iterdir()) == [], "nothing is drawn or written for a start that is refused"
 

@@ -50,6 +50,22 @@ def test_what_is_handed_out_stays_the_same_and_is_shown_as_untouched(login: Any,
     assert certificate.id_number not in page
 
 
+def test_the_file_of_a_replaced_one_is_untouched_and_names_the_one_in_force(login: Any, client: Any, certificate: Certificate) -> None:
+    city = login("hangzhou")
+    first = pdf_of(city, certificate)
+    for _twice in range(2):
+        latest = db.session.scalars(select(Certificate).order_by(Certificate.id.desc())).first()
+        city.post(f"/certificates/{latest.id}/replace", data={"cause": "lost", "reason": "遗失补证"})
+    in_force = db.session.scalars(select(Certificate).where(Certificate.state == "valid")).one()
+    found = verified(client, first)
+    assert (found["untouched"], found["state"], found["replaced_by"]) == (True, "replaced", in_force.number)
+    page = client.post("/verify/", data={"file": (io.BytesIO(first), "x.pdf")}).text
+    assert f'href="/c/{in_force.number}"' in page
+    assert (certificate.name in page, certificate.id_number in page) == (False, False)
+    city.post(f"/certificates/{in_force.id}/revoke", data={"remark": "成绩取消"})
+    assert verified(client, first)["replaced_by"] == "", "no certificate is in force any more"
+
+
 def test_one_byte_and_an_appended_update_are_found(login: Any, client: Any, certificate: Certificate) -> None:
     from pyhanko.pdf_utils import generic
     from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter

@@ -38,7 +38,7 @@ class CertificateVerify(PortalView):
             row = found.certificate
             return jsonify(untouched=found.untouched, sentence=found.sentence, signer=found.signer,
                            signed_at=moment(found.signed_at) if found.signed_at else "", number=row.number if row else "",
-                           state=row.state if row else "")
+                           state=row.state if row else "", replaced_by=row.replaced_by if row else "")
         answer = make_response(self.page("portal/lookup/verify.html", title=_("证书文件核验"), found=found, fault=fault, states=STATES))
         answer.headers["Cache-Control"] = "private, no-store"
         return answer, 422 if fault else 200

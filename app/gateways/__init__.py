@@ -15,6 +15,7 @@ from app.gateways.payment import Alipay
 from app.gateways.receipts import Draw, LocalReceiptGateway
 from app.gateways.sms import AliyunSmsGateway
 from app.gateways.storage import Storage
+from app.gateways.timestamps import TimestampGateway
 
 __all__ = ["AlreadyPaid", "GatewayError", "GatewaySettings", "Gateways", "MissingObject", "build"]
 
@@ -51,6 +52,8 @@ class GatewaySettings(Protocol):
     @property
     def ministry_token(self) -> str: ...
     @property
+    def signing_timestamp_url(self) -> str: ...
+    @property
     def storage_url(self) -> str: ...
     @property
     def ocr(self) -> str: ...
@@ -67,6 +70,8 @@ class Gateways:
     receipts: LocalReceiptGateway
     exam: ExamGateway
     ministry: MinistryGateway
+    # What vouches for the time of a signature; None where nothing does (SIGNING_TIMESTAMP_URL=none).
+    timestamps: TimestampGateway | None
     storage: Storage
     reader: LicenceReader
 
@@ -83,6 +88,7 @@ def build(settings: GatewaySettings, draw_receipt: Draw, invoice_tokens: TokenSt
         receipts=receipts,
         exam=ExamGateway(s.exam_url, s.exam_token),
         ministry=MinistryGateway(s.ministry_url, s.ministry_token),
+        timestamps=None if s.signing_timestamp_url == "none" else TimestampGateway(s.signing_timestamp_url),
         storage=Storage(s.storage_url),
         reader=LicenceReader(s.ocr),
     )

@@ -1,4 +1,4 @@
-"""One way to speak JSON over HTTP with an outside system, and to tell passing trouble from a refusal."""
+"""One way to speak HTTP, and JSON over it, with an outside system, and to tell passing trouble from a refusal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Answer:
 
 def download(url: str, *, timeout: float = TIMEOUT_S) -> bytes:
     """The bytes at `url`, 20 MiB at most. Raises `GatewayError` (passing) for anything but a complete 200."""
-    status, data = _exchange("GET", url, None, {}, timeout)
+    status, data = send("GET", url, timeout=timeout)
     if status != 200:
         raise GatewayError(f"GET {_plain(url)}: HTTP {status}", permanent=False, code=str(status))
     return data
@@ -48,7 +48,7 @@ def call_json(
     Raises `GatewayError`, always passing: no connection, time-out, a body cut short, a body that is no JSON object, 401 and
     403 (a wrong key is the operator's to mend, the request itself is not at fault), 408, 429 and every 5xx.
     """
-    status, data = _exchange(method, url, body, {"Accept": "application/json", **(headers or {})}, timeout, session)
+    status, data = send(method, url, body=body, headers={"Accept": "application/json", **(headers or {})}, timeout=timeout, session=session)
     if status >= 500 or status in (401, 403, 408, 429):
         raise GatewayError(f"{method} {_plain(url)}: HTTP {status}: {_start(data)}", permanent=False, code=str(status))
     try:
@@ -79,14 +79,15 @@ def open_session(url: str) -> Session:
     return session
 
 
-def _exchange(method: str, url: str, body: bytes | None, headers: dict[str, str], timeout: float,
-              session: Session | None = None) -> tuple[int, bytes]:
+def send(method: str, url: str, *, body: bytes | None = None, headers: dict[str, str] | None = None, timeout: float = TIMEOUT_S,
+         session: Session | None = None) -> tuple[int, bytes]:
+    """Send bytes; the status and the bytes of a complete answer, 20 MiB at most. Raises `GatewayError` (passing) where there is none."""
     import requests
 
     try:
         # Redirects are refused: none of these protocols has them, and a token must not follow one.
         with nullcontext(session) if session is not None else open_session(url) as line, line.request(
-            method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+            method, url, data=body, headers=headers or {}, timeout=timeout, allow_redirects=False, stream=True
         ) as response:
             data = bytearray()
             for chunk in response.iter_content(65536):

@@ -22,7 +22,8 @@ from app.actors import Actor
 from app.documents import signing
 from app.documents.signing import KeyFault, Signer
 from app.errors import Conflict, Forbidden, Invalid
-from app.extensions import db, transaction
+from app.extensions import db, gateways, transaction
+from app.gateways.timestamps import TimestampGateway
 from models import Authority, SigningKey
 
 WARN = timedelta(days=60)
@@ -114,12 +115,12 @@ def signer_of(authority_id: int) -> Signer:
         raise Conflict(_("还没有签章密钥，证书暂时不能生成文件。请管理员在“签章密钥”中添加。"))
     if key.state == "expired":
         raise Conflict(_("签章密钥“%(name)s”已过期，证书暂时不能生成文件。请管理员在“签章密钥”中更换。", name=key.subject))
-    return _signer(private, certificate, "" if settings.signing_timestamp_url == "none" else settings.signing_timestamp_url)
+    return _signer(private, certificate, gateways().timestamps)
 
 
 @lru_cache(maxsize=64)
-def _signer(private_key: str, certificate: str, timestamp_url: str) -> Signer:
-    return Signer(private_key, certificate, timestamp_url)
+def _signer(private_key: str, certificate: str, timestamps: TimestampGateway | None) -> Signer:
+    return Signer(private_key, certificate, timestamps.stamp if timestamps else None)
 
 
 def owner_of(fingerprint: str) -> str | None:
