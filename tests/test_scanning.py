@@ -163,7 +163,7 @@ def camera_film(path: Any, *codes: str) -> None:
 
     with path.open("wb") as film:
         for number, code in enumerate(codes):
-            drawn = Image.open(io.BytesIO(qr_png(code, scale=7))).convert("RGB")
+            drawn = Image.open(io.BytesIO(qr_png(code))).convert("RGB")
             frame = Image.new("RGB", (640, 480), (205, 200, 190))
             turned = drawn.rotate(6 + 5 * number, expand=True, fillcolor=(205, 200, 190), resample=Image.Resampling.BICUBIC)
             frame.paste(turned, ((640 - turned.width) // 2, (480 - turned.height) // 2))

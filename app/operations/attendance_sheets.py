@@ -59,7 +59,7 @@ def slips(plan: TrainingPlan, *, actor: Actor) -> Paper:
         name, institution = plan.name, plan.institution.name
         audit.record(actor, "download_slips", plan, {"people": len(rows)})
     data = {"title": f"{name}听课证", "institution": institution, "plan": name, "hint": _("每次上课请出示，扫码签到。请勿转借。")}
-    parts = (rendered("class_slips", {**data, "slips": part}, {each["qr"]: qr_png(each["token"], scale=6) for each in part})
+    parts = (rendered("class_slips", {**data, "slips": part}, {each["qr"]: qr_png(each["token"]) for each in part})
              for part in (rows[begin:begin + drawing.CHUNK] for begin in range(0, len(rows), drawing.CHUNK)))
     if len(rows) <= drawing.CHUNK:
         return Paper(f"{name}听课证.pdf", next(parts), files.PDF)

@@ -27,7 +27,7 @@ from app.crypto import vault
 from app.documents import papers
 from app.documents.faults import PaperFault
 from app.documents.fonts import missing_glyphs
-from app.documents.qr import qr_quick
+from app.documents.qr import qr_png
 from app.documents.tables import Value, write_summary
 from app.errors import Conflict, NotFound, PortalError
 from app.extensions import db, gateways, let_go, transaction
@@ -170,7 +170,7 @@ def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any]) -> bytes:
                 part = tickets[begin:begin + size]
                 portraits = list(pool.map(lambda each: _portrait(each, storage), part))
                 pictures = {f"p{each['ticket_no']}.jpg": photo for each, photo in zip(part, portraits, strict=True) if photo}
-                pictures |= {f"qr{each['ticket_no']}.png": qr_quick(each["qr"]) for each in part}
+                pictures |= {f"qr{each['ticket_no']}.png": qr_png(each["qr"]) for each in part}
                 yield {**data, "tickets": [
                     {**each, "photo": f"p{each['ticket_no']}.jpg" if photo else "", "qr": f"qr{each['ticket_no']}.png"}
                     for each, photo in zip(part, portraits, strict=True)]}, pictures

@@ -74,7 +74,7 @@ def invitation(account: Account) -> Invitation | None:
     if row is None or row.confirmed_at is not None:
         return None
     address = pyotp.TOTP(row.secret).provisioning_uri(name=account.user.username, issuer_name=_ISSUER)
-    return Invitation(row.secret, qr_png(address, scale=6, error="l"))
+    return Invitation(row.secret, qr_png(address, error="L"))
 
 
 def confirm(account: Account, code: str, *, actor: Actor, origin: Origin) -> list[str]:
