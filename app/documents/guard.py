@@ -53,7 +53,8 @@ NOTHING_UNUSUAL = SheetLook()
 
 @dataclass(frozen=True)
 class Looked:
-    """Which reader the bytes are for, `xlsx` or `xls`, and what is to be said of a sheet, by its name; an .xls tells neither."""
+    """Which reader the bytes are for, `xlsx` or `xls`, and what is to be said of a sheet, by its name; of an .xls its reader
+    finds that."""
 
     kind: str
     sheets: dict[str, SheetLook] = field(default_factory=dict)

@@ -38,7 +38,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 @dataclass(frozen=True)
 class Sheet:
     """A worksheet. `rows[0]` is row 1 and `rows[n][0]` column A, whatever is empty before; blank rows at the end are
-    gone. `look` says which rows are hidden and which formulas have no result (of an .xls: nothing)."""
+    gone. `look` says which rows are hidden and which formulas have no result."""
 
     name: str
     rows: list[list[Cell]]
@@ -81,7 +81,9 @@ def read_rows(
     found = json.loads(answer, object_hook=_revive)
     if "fault" in found:
         raise WorkbookFault(found["fault"], **found["args"])
-    return [Sheet(name, rows, looked.sheets.get(name, NOTHING_UNUSUAL)) for name, rows in found["sheets"] if name != FAULT_SHEET]
+    looks = looked.sheets | {name: SheetLook(frozenset(hidden), frozenset(map(tuple, unanswered)))
+                             for name, (hidden, unanswered) in found["looks"].items()}
+    return [Sheet(name, rows, looks.get(name, NOTHING_UNUSUAL)) for name, rows in found["sheets"] if name != FAULT_SHEET]
 
 
 def mark_faults(data: bytes, faults: Sequence[Fault], *, sheet: str | None = None, heading_row: int = 1,

@@ -171,6 +171,9 @@ def run_import(batch_id: int, report: Report) -> None:
     batch = db.session.get(ImportBatch, batch_id)
     if batch is None or batch.state != "waiting":
         return
+    if batch.plan.cancelled_at is not None:
+        _end_called_off(batch)
+        return
     choices = choices_of(batch.plan)
     learnt = {row.heading: row.field for row in db.session.scalars(
         select(RosterHeading).where(RosterHeading.enterprise_id == batch.enterprise_id))}
@@ -183,7 +186,9 @@ def run_import(batch_id: int, report: Report) -> None:
         _write_unmapped(batch, found)
         return
     people, doubles = live_elsewhere(batch.plan_id, list(found.people.values()))
-    found.faults += doubles
+    found.faults += [fault for fault in doubles if fault.row]
+    if gone := [fault.reason for fault in doubles if not fault.row]:  # of workbooks before: no row of theirs can be deleted any more
+        found.notes.append(_("此前上传的表格中有 %(n)s 人已有报名，已从名单中去掉：%(why)s", n=len(gone), why="".join(gone[:10])))
     if len(people) > seats:
         found.faults.insert(0, RowFault(0, 0, "", _("名单有 %(n)s 人，超过本计划的总名额 %(seats)s 人。", n=len(people), seats=seats),
                                         _("请删去一部分人员，或分到其他计划报名。")))
@@ -226,9 +231,25 @@ def _write_people(batch: ImportBatch, found: _Found, people: list[PersonRow]) ->
             for person, number, number_index, phone, phone_index in sealed]
     left = len({fault.row for fault in found.faults if fault.row})
     with transaction() as session:
-        if workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(rows), good=0,
+        if _is_called_off(plan.id):
+            _end_called_off(batch)
+        elif workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(rows), good=0,
                          faulty_rows=left, fault_count=len(found.faults), faults=_listed(found.faults), findings=_findings(found)):
             bulk.load(session, Enrolment.__table__, DRAFT_COLUMNS, rows, ready=SEALED_COLUMNS)
+
+
+def _is_called_off(plan_id: int) -> bool:
+    """Whether the plan has been cancelled; whoever cancels it now waits for the end of this transaction."""
+    return db.session.scalar(select(TrainingPlan.cancelled_at).where(TrainingPlan.id == plan_id)
+                             .with_for_update(read=True, key_share=True)) is not None
+
+
+def _end_called_off(batch: ImportBatch) -> None:
+    """The plan was cancelled before its list was in: nobody is written, and the list says why."""
+    told = [RowFault(0, 0, "", _("该培训计划已取消，名单没有导入。"), _("请到“报名”选择其他计划，再上传名单。"))]
+    with transaction():
+        workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "faulty", faults=_listed(told), fault_count=1,
+                      faulty_rows=0, good=0, take_good=False, marked_id=None, findings={"notes": []})
 
 
 def _write_unmapped(batch: ImportBatch, found: _Found) -> None:

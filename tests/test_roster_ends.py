@@ -1,0 +1,95 @@
+"""How a list ends when something came in between, and what is told: a cancelled plan, people enrolled meanwhile, an old .xls (E12, C15)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from app import clock
+from app.extensions import db
+from models import Enrolment, ImportBatch, TrainingPlan
+from tests.factory import id_number
+from tests.test_roster_mending import book, line, mend, taken
+from tests.test_rosters import ENTERPRISE, bring, only_batch, reasons
+
+
+@pytest.fixture
+def plan(make: Any) -> TrainingPlan:
+    return make.plan(occupations=("020", "040"), seats=50)
+
+
+def call_off(plan_id: int) -> None:
+    db.session.execute(update(TrainingPlan).where(TrainingPlan.id == plan_id).values(cancelled_at=clock.now()))
+    db.session.commit()
+
+
+@pytest.mark.parametrize("moment", ["before the job", "while it reads", "of a wrong list"])
+def test_a_list_of_a_cancelled_plan_writes_nobody_and_says_why(login: Any, plan: TrainingPlan, run_jobs: Any, moment: str,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.operations import rosters
+
+    client = login(ENTERPRISE)
+    location = bring(client, plan, book([line(1, phone="1" if moment == "of a wrong list" else "13900000001"), line(2)])).location
+    if moment == "before the job":
+        call_off(plan.id)
+    else:
+        real = rosters.live_elsewhere
+        monkeypatch.setattr(rosters, "live_elsewhere", lambda plan_id, people: (call_off(plan_id), real(plan_id, people))[1])
+    run_jobs()
+    db.session.expire_all()
+    assert (only_batch().state, taken()) == ("faulty", [])
+    page = client.get(location).text
+    assert "取消，不能再报名" in page
+    assert "改好后上传" not in page
+    assert "只导入无误" not in page
+    if moment != "of a wrong list":
+        assert "该培训计划已取消，名单没有导入" in page
+    client.post(f"{location}/good")
+    assert (only_batch().state, run_jobs()) == ("faulty", 0)
+
+
+def test_a_clean_list_of_a_cancelled_plan_offers_no_order(login: Any, make: Any, plan: TrainingPlan) -> None:
+    batch = make.batch(plan)
+    call_off(plan.id)
+    client = login(ENTERPRISE)
+    for path in ("", "/photos"):
+        page = client.get(f"/enrol/batches/{batch.id}{path}").text
+        assert "取消，不能再报名" in page
+        assert "生成订单" not in page
+
+
+def test_who_was_enrolled_since_the_first_workbook_is_left_out_by_name_and_the_rest_is_taken(
+        login: Any, make: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    """The first workbook has somebody who is enrolled already; its row is deleted, the others come again."""
+    enrolled = make.paid(plan, 1).enrolments[0]
+    client = login(ENTERPRISE)
+    location = bring(client, plan, book([line(1, name=enrolled.name, number=enrolled.id_number), line(802, phone="1"), line(803)])).location
+    run_jobs()
+    batch = db.session.scalars(select(ImportBatch).order_by(ImportBatch.id.desc())).first()
+    assert "不能重复报名" in reasons(batch)
+    assert "整个表格" not in client.get(location).text
+    mend(client, batch.id, book([line(802), line(803)]))
+    run_jobs()
+    db.session.refresh(batch)
+    assert batch.state == "clean", batch.faults
+    assert set(db.session.scalars(select(Enrolment.id_number).where(Enrolment.batch_id == batch.id))) == {id_number(802), id_number(803)}
+    assert f"1 人已有报名，已从名单中去掉：{enrolled.name}已报名本计划" in client.get(location).text
+
+
+def test_an_old_xls_through_the_page_tells_its_hidden_rows_and_its_formula(login: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    client = login(ENTERPRISE)
+    data = (Path(__file__).parent / "data" / "roster-hidden.xls").read_bytes()
+    location = bring(client, plan, data, name="名单.xls").location
+    run_jobs()
+    batch = only_batch()
+    assert [(fault["row"], fault["column"]) for fault in batch.faults] == [(6, "手机号")]
+    assert "是公式" in reasons(batch)
+    page = client.get(location).text
+    assert "有 2 行是隐藏的（第 3～4 行）" in page
+    assert client.get(f"{location}/marked.xlsx").headers["Content-Disposition"].endswith(".xlsx")
+    client.post(f"{location}/good")
+    run_jobs()
+    assert {number for _name, number, _phone in taken()} == {id_number(n) for n in range(8801, 8805)}
