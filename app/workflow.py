@@ -252,7 +252,8 @@ ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled"), "expired": ("
 WAITLIST_MOVES: Moves = {"waiting": ("offered", "declined", "closed"), "offered": ("waiting", "accepted", "declined", "lapsed", "closed")}
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),
                         "refunding": ("refunded", "unmatched")}
-REFUND_MOVES: Moves = {"proposed": ("due", "declined"), "due": ("done", "failed"), "failed": ("due", "declined")}
+# What went back in the platform's own console is only booked: nothing is due.
+REFUND_MOVES: Moves = {"proposed": ("due", "done", "declined"), "due": ("done", "failed"), "failed": ("due", "declined")}
 RECONCILIATION_MOVES: Moves = {"waiting": ("done", "failed"), "done": ("waiting",), "failed": ("waiting",)}
 # An upload by hand issues what waits or has failed, and takes the place of a receipt; nothing is asked of a platform then.
 INVOICE_MOVES: Moves = {"waiting": ("requested", "failed", "issued", "cancelled"), "requested": ("issued", "failed"),

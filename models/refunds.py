@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from flask_appbuilder import Model
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.orders import Payment
@@ -19,6 +19,9 @@ class Refund(Model):
 
     `request_no` is the number the gateway knows it by: sent twice, it moves money once. `approved_by` is empty where the rules
     themselves decided (late money) or another process did (a withdrawal that was agreed).
+
+    `elsewhere`: the rest of the payment went back in the platform's own console. Nothing is ever sent for it; once the platform
+    confirms it and a second person agrees, it is done.
     """
 
     __tablename__ = "refund"
@@ -30,6 +33,7 @@ class Refund(Model):
         CheckConstraint("state <> 'failed' OR error <> ''", name="refund_failed_evidence"),
         CheckConstraint("proposed_by_id IS NULL OR approved_by_id IS NULL OR proposed_by_id <> approved_by_id",
                         name="refund_two_people"),
+        CheckConstraint("NOT elsewhere OR state IN ('proposed','done','declined')", name="refund_elsewhere_sends_nothing"),
         Index("refund_state_created", "state", "created_at"),
         Index("refund_done_at", "done_at"),
         Index("refund_done_on", "done_on"),
@@ -40,6 +44,7 @@ class Refund(Model):
     amount_fen: Mapped[int]
     reason: Mapped[str] = mapped_column(String(200))
     state: Mapped[State] = mapped_column(String(20))
+    elsewhere: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     proposed_by_id: Mapped[int | None]
     proposed_by: Mapped[str] = mapped_column(String(100), default="")

@@ -264,6 +264,12 @@ def _add_control(pages: Blueprint, gateway: Gateway) -> None:
     def control_finish() -> Response:
         return jsonify(trades.finish(request.get_json()["order_no"]))
 
+    @pages.post("/_control/refund")
+    def control_refund() -> Response:
+        """What a merchant does in the console: order_no, amount_fen. The refund gets a number that the portal does not know."""
+        wish = request.get_json()
+        return jsonify(trades.refund(wish["order_no"], int(wish["amount_fen"]), f"console{secrets.randbelow(10**12):012d}")[0])
+
     @pages.post("/_control/form")
     def control_form() -> Response:
         """A signed notification as the form that would be posted: order_no, fields (before signing), tamper (after)."""

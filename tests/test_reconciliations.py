@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from app import clock as time
 from app.actors import Actor
 from app.extensions import db, transaction
 from app.operations import reconciliations, refunds
-from models import BillDifference, Notice, Payment, Reconciliation
+from models import BillDifference, Invoice, Notice, Payment, Reconciliation, Refund
 from tests.shop import Look, Shop
 from workers import jobs
 
@@ -152,3 +153,36 @@ def test_a_payment_that_only_the_bill_knows_finds_its_order(shop: Shop, clock: A
             reconciliations.run_reconciliation(row.id, lambda done, total: None)
     shop.enrolled(order, plan, 3)
     assert shop.count(BillDifference) == 0
+
+
+def test_what_went_back_in_the_platforms_console_is_booked_by_two_people_and_agrees_with_the_bill(
+        shop: Shop, bought: Look, clock: Any) -> None:
+    """The rest of a payment, of which 10.00 went back through the portal, is refunded by hand at Alipay."""
+    shop.standins.control("alipay", "refund", {"order_no": bought.number, "amount_fen": bought.amount_fen - 1000})
+    clock.advance(days=1)
+    rest = bought.amount_fen - 1000
+    assert ("refund_only_there", None, rest) in reconcile(shop)
+    with shop.tables():
+        payment_id = db.session.query(Payment).one().id
+    finance = shop.login("province")
+    page = finance.post(f"/finance/{payment_id}/elsewhere", data={"reason": "线下误退"}, follow_redirects=True).text
+    assert "登记为已在支付宝退回" in page
+    with shop.tables():
+        refund = db.session.query(Refund).filter_by(elsewhere=True).one()
+        assert (refund.state, refund.amount_fen) == ("proposed", rest)
+        refund_id = refund.id
+    refused = finance.post(f"/finance/refunds/{refund_id}/approve", follow_redirects=True).text
+    assert "须由另一人批准" in refused
+    assert shop.count(Refund, state="proposed") == 1
+    with shop.tables():
+        reconciliations.approve_elsewhere(db.session.get_one(Refund, refund_id), actor=ANNA)
+    while jobs.run_due():
+        pass
+    with shop.tables():
+        refund = db.session.get_one(Refund, refund_id)
+        assert (refund.state, refund.done_on) == ("done", time.shanghai_day(clock.moment) - timedelta(days=1))  # the bill's day
+        assert db.session.query(BillDifference).count() == 0
+        assert {(row.our_refunded_fen, row.their_refunded_fen) for row in db.session.query(Reconciliation)} == {
+            (1000, 1000), (rest, rest)}
+    assert sum(shop.trade(bought.number)["refunds"].values()) == bought.amount_fen  # nothing was sent a second time
+    assert shop.count(Invoice, order_id=bought.id, kind="red", amount_fen=rest) == 1

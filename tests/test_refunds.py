@@ -12,7 +12,7 @@ from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Invalid
 from app.extensions import db, transaction
 from app.operations import refunds
-from models import Enrolment, Payment, Refund, RefundEnrolment
+from models import Enrolment, Job, Payment, Refund, RefundEnrolment
 from tests.shop import FIRST, Look, Shop, at_once
 
 ANNA = Actor(user_id=101, name="财务甲", party="authority", authority_id=1)
@@ -221,3 +221,61 @@ def test_a_payment_without_an_order_goes_back_whole_or_not_at_all(shop: Shop, pa
         with pytest.raises(Conflict, match="已在退款"):
             refunds.open_refund(odd.id, 1, "再退", actor=SYSTEM)
         db.session.rollback()
+
+
+def test_money_is_booked_as_gone_back_elsewhere_only_when_the_gateway_says_so_and_nothing_is_sent(shop: Shop, paid: Look) -> None:
+    """A payment without a place in any order waits for a person; somebody refunds it in Alipay's console."""
+    shop.change(Payment, (odd := payment_id(paid)), state="unmatched", reason="已转财务核对")
+
+    def ask(reason: str = "线下误退") -> int:
+        with shop.tables():
+            return refunds.propose_elsewhere(db.session.get_one(Payment, odd), reason, actor=ANNA).id
+
+    def agree(refund: int, actor: Actor = BERT) -> None:
+        with shop.tables():
+            refunds.approve_elsewhere(db.session.get_one(Refund, refund), actor=actor)
+
+    with pytest.raises(Conflict, match="没有全额退回"):
+        ask()
+    shop.standins.control("alipay", "refund", {"order_no": paid.number, "amount_fen": paid.amount_fen - 1})
+    with pytest.raises(Conflict, match="没有全额退回"):
+        ask()
+    shop.standins.control("alipay", "refund", {"order_no": paid.number, "amount_fen": 1})
+    with pytest.raises(Invalid):
+        ask(" ")
+    shop.standins.control("alipay", "settings", {"next_answers": ["error"]})
+    with pytest.raises(Conflict, match="暂时无法核实"):
+        ask()
+    refund = ask()
+    with pytest.raises(Conflict, match="还有退款没有办完"):
+        ask()
+    with shop.tables(), pytest.raises(IntegrityError):  # nothing that is booked is ever due: the table refuses
+        refunds.approve(db.session.get_one(Refund, refund), actor=BERT)
+    with pytest.raises(Conflict, match="须由另一人批准"):
+        agree(refund, ANNA)
+    shop.change(Payment, odd, trade_no="another")
+    with pytest.raises(Conflict, match="不一致"):
+        agree(refund)
+    shop.change(Payment, odd, trade_no=paid.trade_no)
+    assert (state(shop, refund), shop.count(Payment, state="unmatched")) == ("proposed", 1)
+
+    def outcome() -> str:
+        try:
+            agree(refund)
+        except Conflict:
+            return "refused"
+        return "booked"
+
+    assert sorted(at_once(shop, outcome, outcome)) == ["booked", "refused"]
+    assert (state(shop, refund), shop.count(Payment, state="refunded")) == ("done", 1)
+    assert shop.count(Job, name="refund_payment") == 0
+    assert shop.audits("refund_payment") == 1
+    assert sorted(shop.trade(paid.number)["refunds"].values()) == [1, paid.amount_fen - 1]
+
+
+def test_a_declined_booking_leaves_the_payment_as_it_was(shop: Shop, paid: Look) -> None:
+    shop.standins.control("alipay", "refund", {"order_no": paid.number, "amount_fen": paid.amount_fen})
+    with shop.tables():
+        refund = refunds.propose_elsewhere(db.session.get_one(Payment, payment_id(paid)), "误退", actor=ANNA)
+        refunds.decline(refund, "是另一笔", actor=BERT)
+    assert shop.count(Payment, refund_fen=0, state="applied") == 1

@@ -16,7 +16,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from app import clock, files, scope
 from app.errors import Invalid
 from app.extensions import db
-from app.operations import finance, finance_sums, refunds
+from app.operations import finance, finance_sums, reconciliations, refunds
 from models import Enterprise, Institution, Invoice, Order, Payment, Refund
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, like, listing, narrowed
@@ -187,11 +187,20 @@ class FinanceView(PortalView):
         said(_("退款已提出，由另一人批准后办理。"))
         return self.to("show", payment_id=payment_id)
 
+    @page("/<int:payment_id>/elsewhere", "propose", ("POST",))
+    def propose_elsewhere(self, payment_id: int) -> Any:
+        refunds.propose_elsewhere(self.fetch(Payment, payment_id), request.form.get("reason", ""), actor=self.actor)
+        said(_("登记已提出，由另一人批准后生效。"))
+        return self.to("show", payment_id=payment_id)
+
     @page("/refunds/<int:refund_id>/<any(approve, decline, again, drop):wanted>", "approve", ("POST",))
     def decide(self, refund_id: int, wanted: str) -> Any:
         refund = self.fetch(Refund, refund_id)
         payment_id, remark = refund.payment_id, request.form.get("remark", "")
-        if wanted == "approve":
+        if wanted == "approve" and refund.elsewhere:
+            reconciliations.approve_elsewhere(refund, actor=self.actor)
+            said(_("已批准。支付平台确认款项已全额退回，已登记。"))
+        elif wanted == "approve":
             refunds.approve(refund, actor=self.actor)
             said(_("已批准，退款正在办理。"))
         elif wanted == "decline":

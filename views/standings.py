@@ -40,6 +40,9 @@ def payment_words(payment: Payment) -> Standing:
 
 def refund_words(refund: Refund) -> Standing:
     """How a refund stands."""
+    if refund.elsewhere and refund.state != "declined":
+        return (Standing(_("已退款"), "ok", _("已于 %(at)s 在支付宝商家平台退回，只作登记。", at=moment(refund.done_at)))
+                if refund.state == "done" else Standing(_("待批准"), "info", _("登记为已在支付宝退回，等待另一人批准。")))
     words = {
         "proposed": Standing(_("待批准"), "info", _("已提出，等待另一人批准。")),
         "due": Standing(_("退款中"), "warn", _("正在办理，到账时间以支付宝为准。")),

@@ -65,7 +65,7 @@ def why(payment: Payment) -> tuple[str, str]:
     if payment.state == "received":
         return _("款项已收到，还没有记入订单。"), _("系统每 2 分钟处理一次。超过 10 分钟仍在这里的，请联系系统管理员。")
     if payment.state == "unmatched":
-        return payment.reason, _("与付款人核对后，提出全额退款，由另一人批准。")
+        return payment.reason, _("与付款人核对后，提出全额退款；已在支付宝商家平台退回的，登记即可。都由另一人批准。")
     trouble = _("最近一次：%(error)s", error=due.error) if due is not None and due.error else ""
     return _("退款正在办理。") + trouble, _("系统会一直重试，不需要操作。商户余额不足的，请先充值。")
 

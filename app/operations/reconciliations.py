@@ -13,6 +13,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select
+from sqlalchemy.orm import aliased
 
 from app import audit, clock, jobs, notices, workflow
 from app.actors import SYSTEM, Actor
@@ -20,7 +21,7 @@ from app.errors import Conflict, Invalid
 from app.extensions import db, let_go, transaction
 from app.gateways.bills import BillLine
 from app.gateways.errors import GatewayError
-from app.operations import merchants, payments
+from app.operations import merchants, payments, refunds
 from app.sets import among
 from app.workflow import RECONCILIATION_MOVES
 from models import BillDifference, BillEntry, Job, Merchant, Order, Payment, Reconciliation, Refund
@@ -78,6 +79,16 @@ def again(row: Reconciliation, *, actor: Actor) -> None:
             raise Conflict(_("这一天的对账正在进行，请稍后刷新。"))
         jobs.schedule(JOB, row.id)
         audit.record(actor, "reconcile_again", row, {"day": row.day.isoformat(), "merchant": row.merchant.name})
+
+
+def approve_elsewhere(refund: Refund, *, actor: Actor) -> None:
+    """Agree that money went back in the platform's console (`refunds.approve_elsewhere`); the bills in which it was a difference
+    are compared once more."""
+    trade_no = refund.payment.trade_no
+    refunds.approve_elsewhere(refund, actor=actor)
+    named = exists().where(BillEntry.reconciliation_id == Reconciliation.id, BillEntry.kind == "refund", BillEntry.trade_no == trade_no)
+    for row in db.session.scalars(select(Reconciliation).where(named, Reconciliation.state == "done").order_by(Reconciliation.id)).all():
+        again(row, actor=actor)
 
 
 def resolve(difference: BillDifference, remark: str, *, actor: Actor) -> None:
@@ -206,17 +217,38 @@ def _differences(row: Reconciliation) -> list[Found]:
     there = exists().where(BillEntry.kind == "trade", BillEntry.trade_no == Payment.trade_no)
     found += [Found("only_here", each.trade_no, each.order_number, each.amount_fen, None, each.id)
               for each in db.session.scalars(select(Payment).where(came, ~there))]
-    for entry, refund in _rows(select(BillEntry, Refund).outerjoin(
-            Refund, and_(Refund.request_no == BillEntry.request_no, Refund.state == "done")).where(here, BillEntry.kind == "refund")):
-        ours = refund.amount_fen if refund else None
-        if ours != entry.amount_fen:
+    return found + _refund_differences(here, went)
+
+
+def _refund_differences(here: ColumnElement[bool], went: ColumnElement[bool]) -> list[Found]:
+    """What was booked as gone back in the platform's console is known by its trade, for the platform gave it numbers of its own."""
+    found: list[Found] = []
+    booked, ours = aliased(Refund), aliased(Refund)
+    foreign = and_(BillEntry.kind == "refund", ~exists().where(ours.request_no == BillEntry.request_no))
+    console: dict[str, tuple[BillEntry, Refund]] = {}
+    for entry, refund, payment, elsewhere in _rows(
+            select(BillEntry, Refund, Payment, booked)
+            .outerjoin(Refund, and_(Refund.request_no == BillEntry.request_no, Refund.state == "done"))
+            .outerjoin(Payment, Payment.trade_no == BillEntry.trade_no)
+            .outerjoin(booked, and_(booked.payment_id == Payment.id, booked.elsewhere, booked.state == "done"))
+            .where(here, BillEntry.kind == "refund").order_by(BillEntry.id)):
+        if refund is None and elsewhere is not None:
+            console[entry.trade_no] = entry, elsewhere
+        elif refund is None or refund.amount_fen != entry.amount_fen:
             found.append(Found("refund_amount" if refund else "refund_only_there", entry.request_no or entry.trade_no,
-                               entry.order_number, ours, entry.amount_fen, refund.payment_id if refund else None,
-                               refund.id if refund else None))
+                               entry.order_number, refund.amount_fen if refund else None, entry.amount_fen,
+                               payment.id if payment else None, refund.id if refund else None))
+    for trade_no, moved in _rows(select(BillEntry.trade_no, func.sum(BillEntry.amount_fen)).where(
+            foreign, among(BillEntry.trade_no, console)).group_by(BillEntry.trade_no)):
+        entry, elsewhere = console[trade_no]
+        if moved > elsewhere.amount_fen:  # less is not wrong: the rest may be in the bill of another day
+            found.append(Found("refund_amount", elsewhere.request_no, entry.order_number, elsewhere.amount_fen, int(moved),
+                               elsewhere.payment_id, elsewhere.id))
     sent = exists().where(BillEntry.kind == "refund", BillEntry.request_no == Refund.request_no)
+    there = or_(sent, and_(Refund.elsewhere, exists().where(foreign, BillEntry.trade_no == Payment.trade_no)))
     found += [Found("refund_only_here", each.request_no, number, each.amount_fen, None, each.payment_id, each.id)
               for each, number in _rows(select(Refund, Payment.order_number).join(Payment, Refund.payment_id == Payment.id)
-                                        .where(went, ~sent))]
+                                        .where(went, ~there))]
     return found
 
 

@@ -2,16 +2,20 @@
 
 A refund is written before anything is asked of the gateway, under a number of its own; its job may run twice and moves the money
 once. `Payment.refund_fen` is taken by a conditional UPDATE as seats are, so the refunds of a payment are never more than it.
+
+What somebody sent back in the platform's own console is booked as a refund too (`elsewhere`): proposed and approved by two people,
+believed only when the gateway says that the trade is closed after it was paid, which it is once all of it went back.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import cast
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 
 from app import audit, clock, jobs, notices, workflow
 from app.actors import SYSTEM, Actor
@@ -21,7 +25,7 @@ from app.gateways.errors import GatewayError
 from app.operations import invoice_reds, merchants
 from app.presentation import yuan
 from app.workflow import PAYMENT_MOVES, REFUND_MOVES
-from models import Enrolment, Order, Payment, Refund, RefundEnrolment
+from models import BillEntry, Enrolment, Order, Payment, Refund, RefundEnrolment
 
 JOB = "refund_payment"
 # A payment of these ends was taken into its order; of it a part may go back. One that was not goes back as a whole.
@@ -48,12 +52,49 @@ def open_refund(payment_id: int, amount_fen: int, reason: str, *, actor: Actor, 
 
 def propose(payment: Payment, amount_fen: int, reason: str, *, actor: Actor) -> Refund:
     """Ask for a refund that a second person must agree to. Until then its amount is kept from other refunds."""
-    if payment.state == "received":
-        raise Conflict(_("这笔付款正在处理，请稍候再看。"))
+    _check_settled(payment)
     with transaction():
         refund = _written(payment.id, amount_fen, reason, actor, ())
         audit.record(actor, "propose_refund", refund, _facts(refund))
     return refund
+
+
+def propose_elsewhere(payment: Payment, reason: str, *, actor: Actor) -> Refund:
+    """Ask that what is left of a payment be booked as gone back in the platform's console; a second person must agree.
+
+    Raises `Conflict` unless the gateway says so now, or while another refund of the payment is on its way.
+    """
+    _check_settled(payment)
+    payment_id = payment.id
+    _confirm_gone(payment)
+    with transaction() as session:
+        payment = session.get_one(Payment, payment_id, with_for_update=True, populate_existing=True)
+        on_its_way = Refund.state.in_(("proposed", "due", "failed"))
+        if session.scalar(select(exists().where(Refund.payment_id == payment_id, on_its_way))):
+            raise Conflict(_("这笔付款还有退款没有办完，请先批准、放弃或不予退款。"))
+        refund = _written(payment_id, payment.refundable_fen, reason, actor, ())
+        refund.elsewhere = True
+        audit.record(actor, "propose_refund", refund, _facts(refund))
+    return refund
+
+
+def _check_settled(payment: Payment) -> None:
+    if payment.state == "received":
+        raise Conflict(_("这笔付款正在处理，请稍候再看。"))
+
+
+def _confirm_gone(payment: Payment) -> None:
+    """Raises `Conflict` unless the gateway says that this very trade was paid and then went back as a whole."""
+    number, trade_no, amount, gateway = payment.order_number, payment.trade_no, payment.amount_fen, merchants.of_payment(payment)
+    let_go()
+    try:
+        trade = gateway.query(number)
+    except GatewayError as error:
+        raise Conflict(_("支付平台暂时无法核实这笔付款是否已退回，没有改动。请稍后再试。")) from error
+    if trade is None or (trade.trade_no, trade.amount_fen) != (trade_no, amount):
+        raise Conflict(_("支付平台查询到的交易与这笔付款不一致，不能登记。"))
+    if trade.status != "closed" or trade.paid_at is None:
+        raise Conflict(_("支付平台的记录显示这笔付款没有全额退回，不能登记。"))
 
 
 def _written(payment_id: int, amount_fen: int, reason: str, actor: Actor, enrolment_ids: Iterable[int]) -> Refund:
@@ -105,27 +146,58 @@ def _number() -> str:
 
 
 def _facts(refund: Refund) -> dict[str, object]:
-    return {"request_no": refund.request_no, "amount_fen": refund.amount_fen, "reason": refund.reason}
+    facts: dict[str, object] = {"request_no": refund.request_no, "amount_fen": refund.amount_fen, "reason": refund.reason}
+    return facts | {"elsewhere": True} if refund.elsewhere else facts
 
 
 def _begin(refund: Refund) -> None:
     """A refund that is due gets its job; a payment that was taken into no order is now on its way back."""
-    payment = db.session.get_one(Payment, refund.payment_id)
+    _begin_return(db.session.get_one(Payment, refund.payment_id))
+    jobs.schedule(JOB, refund.id)
+
+
+def _begin_return(payment: Payment) -> None:
     if payment.state in ("received", "unmatched"):
         workflow.move(Payment, [payment.id], "state", PAYMENT_MOVES, payment.state, "refunding")
-    jobs.schedule(JOB, refund.id)
 
 
 def approve(refund: Refund, *, actor: Actor, remark: str = "") -> None:
     """The second person agrees: the money is sent. Raises `Conflict` for who proposed it, or when it has moved on."""
+    _check_second(refund, actor)
     with transaction() as session:
         session.get_one(Payment, refund.payment_id, with_for_update=True, populate_existing=True)
-        if refund.proposed_by_id is not None and refund.proposed_by_id == actor.user_id:
-            raise Conflict(_("这笔退款由您提出，须由另一人批准。"))
         _step(refund, "proposed", "due", approved_at=clock.now(), approved_by_id=actor.user_id, approved_by=actor.name,
               remark=_checked(remark))
         _begin(refund)
         audit.record(actor, "approve_refund", refund, _facts(refund))
+
+
+def _check_second(refund: Refund, actor: Actor) -> None:
+    if refund.proposed_by_id is not None and refund.proposed_by_id == actor.user_id:
+        raise Conflict(_("这笔退款由您提出，须由另一人批准。"))
+
+
+def approve_elsewhere(refund: Refund, *, actor: Actor) -> None:
+    """The second person agrees that the money went back in the platform's console: once the gateway confirms it, it is booked and
+    nothing is sent. Raises `Conflict` otherwise."""
+    _check_second(refund, actor)
+    refund_id, payment_id = refund.id, refund.payment_id
+    _confirm_gone(refund.payment)
+    with transaction() as session:
+        payment = session.get_one(Payment, payment_id, with_for_update=True, populate_existing=True)
+        refund = session.get_one(Refund, refund_id, populate_existing=True)
+        if not refund.elsewhere or refund.state != "proposed":
+            raise Conflict(_("这笔退款的状态已变化。请刷新页面查看最新状态。"))
+        _begin_return(payment)
+        audit.record(actor, "approve_refund", refund, _facts(refund))
+        _done(refund_id, "proposed", at=_gone_at(payment), approved_at=clock.now(), approved_by_id=actor.user_id,
+              approved_by=actor.name)
+
+
+def _gone_at(payment: Payment) -> datetime:
+    """When a trade went back: its last line in the bills that are here, or now, where none has come yet."""
+    return db.session.scalar(select(func.max(BillEntry.at)).where(
+        BillEntry.kind == "refund", BillEntry.trade_no == payment.trade_no)) or clock.now()
 
 
 def decline(refund: Refund, remark: str, *, actor: Actor) -> None:
@@ -241,12 +313,13 @@ def _authority_of(payment: Payment) -> int | None:
     return payment.order.plan.authority_id if payment.order is not None else merchants.province()
 
 
-def _done(refund_id: int) -> None:
+def _done(refund_id: int, source: str = "due", *, at: datetime | None = None, **values: object) -> None:
     """The gateway has confirmed a refund: whoever moves its state does what follows from it, once."""
-    session, at = db.session, clock.now()
+    session, at = db.session, at or clock.now()
     refund = session.get_one(Refund, refund_id)
     payment = session.get_one(Payment, refund.payment_id, with_for_update=True, populate_existing=True)
-    if not workflow.move(Refund, [refund_id], "state", REFUND_MOVES, "due", "done", done_at=at, done_on=clock.shanghai_day(at), error=""):
+    if not workflow.move(Refund, [refund_id], "state", REFUND_MOVES, source, "done", done_at=at, done_on=clock.shanghai_day(at),
+                         error="", **values):
         return
     workflow.move(Payment, [payment.id], "state", PAYMENT_MOVES, "refunding", "refunded")
     audit.record(SYSTEM, "refund_payment", payment, {"order": payment.order_number, "amount_fen": refund.amount_fen,
