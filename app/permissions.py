@@ -96,7 +96,7 @@ TABLE: dict[str, dict[str, Verbs]] = {
     # its rooms and who sits where
     "ExamRoomView": {INSTITUTION: ("edit",)},
     # 核验准考证 at the door
-    "ExamDoorView": {INSTITUTION: ("show",)},
+    "ExamDoorView": {INSTITUTION: ("show", "check")},
     # 版式 of the papers
     "LayoutView": {ADMIN: ("list", "show", "edit")},
     "ExamReviewView": {ADMIN: ("list", "show"), AUTHORITY: ("list", "show", "accept", "decide", "download")},

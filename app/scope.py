@@ -55,6 +55,7 @@ from models import (
     SkillLevel,
     StoredFile,
     Teacher,
+    TicketPrint,
     Title,
     TrainingPlan,
     WaitlistEntry,
@@ -254,6 +255,10 @@ def _certificate_archive(actor: Actor) -> Clause:
     return CertificateArchive.user_id == actor.user_id
 
 
+def _ticket_print(actor: Actor) -> Clause:
+    return TicketPrint.user_id == actor.user_id
+
+
 def _stored_file(actor: Actor) -> Clause:
     """A party's own files; the photos of people it may see; to an authority also the papers of those it reviews."""
     people = _enrolment(actor)
@@ -340,7 +345,7 @@ RULES: dict[type[Any], Callable[[Actor], Clause]] = {
     AttendanceUnlock: _attendance_unlock, ExamPlan: _exam_plan, Sitting: _sitting, ScoreReport: _score_report,
     ScoreCorrection: _score_correction, Certificate: _certificate,
     PlanChange: _plan_change, Withdrawal: _withdrawal,
-    PushBatch: _push_batch, CertificateArchive: _certificate_archive,
+    PushBatch: _push_batch, CertificateArchive: _certificate_archive, TicketPrint: _ticket_print,
     StoredFile: _stored_file, Job: _job, BulkRun: _bulk_run, Notice: _notice, Account: _account, SignIn: _sign_in, AuditEvent: _nobody,
     Authority: _everyone, Region: _everyone, Occupation: _everyone, SkillLevel: _everyone, Title: _everyone,
     Education: _everyone, Parameter: _everyone, Remark: _everyone,

@@ -8,7 +8,7 @@ from models.changes import PlanChange, Withdrawal
 from models.corrections import CheckEvent, FormerPhoto, PersonCheck
 from models.dictionaries import Education, Occupation, OccupationLevel, Parameter, Region, Remark, SkillLevel, Title
 from models.drafts import RegistrationDraft, SpentCaptcha
-from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting
+from models.exams import ExamPlan, ExamRoom, ScoreReport, Sitting, TicketPrint
 from models.files import StoredFile
 from models.filings import Filing, Room, TeacherOccupation, TeacherPaper
 from models.form_drafts import FormDraft
@@ -43,5 +43,5 @@ __all__ = [
     "RegistrationDraft", "Remark", "ReviewEvent", "RoleRegion", "Room", "RosterHeading", "RosterUpload", "ScoreChange",
     "ScoreCorrection", "ScoreCorrectionLine", "ScoreIntake", "ScoreReport", "SecondFactor", "SessionRoll", "SignIn",
     "SigningKey", "Sitting", "SkillLevel", "SpentCaptcha", "StoredFile", "SubmissionSnapshot", "Teacher",
-    "TeacherOccupation", "TeacherPaper", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
+    "TeacherOccupation", "TeacherPaper", "TicketPrint", "Timer", "Title", "TrainingPlan", "WaitlistEntry", "Withdrawal",
 ]

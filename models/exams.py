@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.dictionaries import Occupation
+from models.files import StoredFile
 from models.filings import Room
 from models.parties import Institution
 from models.plans import TrainingPlan
@@ -79,6 +80,7 @@ class Sitting(Model):
         CheckConstraint("theory IS NULL OR theory BETWEEN 0 AND 1000", name="sitting_theory"),
         CheckConstraint("practice IS NULL OR practice BETWEEN 0 AND 1000", name="sitting_practice"),
         CheckConstraint("result IS NULL OR result IN ('passed','failed','absent','cheating')", name="sitting_result"),
+        CheckConstraint("(admitted_at IS NULL) = (admitted_by_name IS NULL)", name="sitting_admitted_evidence"),
     )
     id: Mapped[Id]
     exam_plan_id: Mapped[int] = mapped_column(ForeignKey("exam_plan.id", ondelete="CASCADE"), index=True)
@@ -91,9 +93,28 @@ class Sitting(Model):
     result: Mapped[str | None] = mapped_column(String(10))
     scored_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     score_source: Mapped[str] = mapped_column(String(10), default="")
+    # When the ticket was first shown at the door, and to whom.
+    admitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    admitted_by_name: Mapped[str | None] = mapped_column(String(100))
     exam_plan: Mapped[ExamPlan] = relationship(back_populates="sittings")
     enrolment: Mapped[Enrolment] = relationship()
     room: Mapped[ExamRoom] = relationship(back_populates="sittings")
+
+
+class TicketPrint(Model):
+    """准考证 of a large exam, asked for by one person: a job draws them, the file is kept for a day. An enterprise has its own people."""
+
+    __tablename__ = "ticket_print"
+    id: Mapped[Id]
+    exam_plan_id: Mapped[int] = mapped_column(ForeignKey("exam_plan.id", ondelete="CASCADE"), index=True)
+    institution_id: Mapped[int | None] = mapped_column(ForeignKey("institution.id"))
+    enterprise_id: Mapped[int | None] = mapped_column(ForeignKey("enterprise.id"))
+    user_id: Mapped[int]
+    people: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    file_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
+    exam_plan: Mapped[ExamPlan] = relationship()
+    file: Mapped[StoredFile | None] = relationship()
 
 
 class ScoreReport(Reviewed, Model):

@@ -105,6 +105,7 @@ class Enrolment(Model):
         CheckConstraint("batch_id IS NOT NULL OR carried_from_id IS NOT NULL", name="enrolment_origin"),
         CheckConstraint("carried_at IS NULL OR attendance = 'absent'", name="enrolment_carried_absence"),
         CheckConstraint("attendance IS NULL OR attendance IN ('full','absent')", name="enrolment_attendance"),
+        CheckConstraint("attendance_mark IS NULL OR attendance_mark IN ('full','absent')", name="enrolment_attendance_mark"),
     )
     id: Mapped[Id]
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("import_batch.id"), index=True)

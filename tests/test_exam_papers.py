@@ -108,6 +108,11 @@ def test_a_name_that_no_font_can_print_is_said_on_the_page_and_on_the_ticket(log
     db.session.commit()
     client = login("hjp")
     assert "字库里没有下列姓名中的字" in client.get(f"/exams/{exam.id}").text
+    exam.review_state = "draft"
+    db.session.commit()
+    assert "字库里没有下列姓名中的字" in client.get(f"/exams/{exam.id}/edit").text, "before the rooms are drawn up"
+    exam.review_state = "approved"
+    db.session.commit()
     found = text(client.post(f"/exams/{exam.id}/tickets").data)
     assert "王〔U+3FFFE〕" in found
     assert "请监考人员用笔补写" in found

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from app import clock
 from app.extensions import db
 from app.operations.seating import Room, allocate
 from models import AuditEvent, Enrolment, ExamPlan, ExamRoom, Sitting, TrainingPlan
@@ -248,3 +249,18 @@ def test_a_room_where_another_exam_sits_at_that_time_is_told(login: Any, make: A
     client.post(f"/exams/{second.id}/submit")
     assert db.session.get_one(ExamPlan, second.id).review_state == "submitted"
     assert db.session.scalars(select(Enrolment.id)).first() is not None
+
+
+@pytest.mark.parametrize(("session", "taken"), [("all", True), ("morning", True), ("afternoon", False)])
+def test_a_room_in_which_a_class_is_taught_at_that_time_is_told(login: Any, make: Any, session: str, taken: bool) -> None:
+    own = db.session.scalars(select(OwnRoom).where(OwnRoom.institution_id == make.institution().id, OwnRoom.kind == "exam")).one()
+    exam = drawn_up(login, make, people=2, room_ids=[str(own.id)])
+    begin = clock.at_shanghai(clock.shanghai_day(exam.starts_at), 9)
+    exam.starts_at, exam.ends_at = begin, begin + timedelta(hours=2)
+    taught = make.plan("approved")
+    taught.days[0].day, taught.days[0].session, taught.days[0].room_id = clock.shanghai_day(begin), session, own.id
+    db.session.commit()
+    client = login("hjp")
+    assert ("的课堂，请换一间或改时间" in client.get(f"/exams/{exam.id}").text) == taken
+    client.post(f"/exams/{exam.id}/submit")
+    assert db.session.get_one(ExamPlan, exam.id, populate_existing=True).review_state == ("draft" if taken else "submitted")

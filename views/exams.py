@@ -15,14 +15,14 @@ from sqlalchemy.orm import joinedload, selectinload
 from wtforms import SelectMultipleField
 from wtforms.validators import InputRequired
 
-from app import clock, scope, workflow
+from app import clock, jobs, scope, workflow
 from app.errors import Conflict, PortalError
 from app.extensions import db
-from app.operations import exam_rooms, exams, filings, papers, resits
+from app.operations import exam_rooms, exams, filings, papers, resits, ticket_prints
 from app.operations.progress import states_of
 from app.presentation import moment
 from app.workflow import REVIEW_LABELS
-from models import Enrolment, ExamPlan, ExamRoom, Institution, Room, Sitting, TrainingPlan
+from models import Enrolment, ExamPlan, ExamRoom, Institution, Room, Sitting, TicketPrint, TrainingPlan
 from views.base import PortalView, download, page, put_error_on, said
 from views.forms import Moment, line
 from views.listing import Filter, Search, like, listing
@@ -85,6 +85,18 @@ def _sent(paper: papers.Paper) -> Any:
     return download(paper.data, paper.name, paper.content_type)
 
 
+def _tickets(view: PortalView, exam_id: int) -> Any:
+    """All tickets this person may have: the file, or the page on which a job's progress is seen."""
+    asked = ticket_prints.ask(view.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=view.actor)
+    return view.to("print", print_id=asked.id) if isinstance(asked, TicketPrint) else _sent(asked)
+
+
+def _print(view: PortalView, print_id: int) -> Any:
+    row = view.fetch(TicketPrint, print_id, joinedload(TicketPrint.exam_plan))
+    return view.page("portal/exams/print.html", row=row, title=_("准考证"), area=type(view).__name__,
+                     job=jobs.latest(ticket_prints.JOB, row.id), until=row.created_at + ticket_prints.KEPT)
+
+
 class ExamView(PortalView):
     """The institution's exam plans."""
 
@@ -137,13 +149,13 @@ class ExamView(PortalView):
                          left_out=resits.left_out(plan, people, exam),
                          by_id={person.id: person for person in people}, room_size=exam_rooms.most_in_a_room(),
                          title=exam.name if exam else _("创建考核计划"), chosen=set(form.enrolment_ids.data or []),
-                         chosen_rooms=set(form.room_ids.data or []))
+                         chosen_rooms=set(form.room_ids.data or []), unprintable=papers.unprintable(people))
 
     @page("/<int:exam_id>", "show")
     def show(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id, *DETAIL)
         return self.page("portal/exams/show.html", exam=exam, title=exam.name, seats=seats_of(exam),
-                         unprintable=papers.unprintable(exam),
+                         unprintable=papers.unprintable(sitting.enrolment for sitting in exam.sittings),
                          missing=exams.missing_for_submission(exam) if exam.editable else [],
                          events=events_of("exam_plan", exam.id), steps=workflow.steps_open_to(self.actor, exam))
 
@@ -167,7 +179,15 @@ class ExamView(PortalView):
 
     @page("/<int:exam_id>/tickets", "download", ("POST",))
     def tickets(self, exam_id: int) -> Any:
-        return _sent(papers.admission_tickets(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
+        return _tickets(self, exam_id)
+
+    @page("/prints/<int:print_id>", "download")
+    def print(self, print_id: int) -> Any:
+        return _print(self, print_id)
+
+    @page("/prints/<int:print_id>/tickets.pdf", "download")
+    def printed(self, print_id: int) -> Any:
+        return _sent(ticket_prints.read(self.fetch(TicketPrint, print_id, joinedload(TicketPrint.file))))
 
     @page("/tickets/<int:sitting_id>", "download", ("POST",))
     def ticket(self, sitting_id: int) -> Any:
@@ -249,4 +269,12 @@ class EnrolledView(PortalView):
 
     @page("/exams/<int:exam_id>/tickets", "download", ("POST",))
     def exam_tickets(self, exam_id: int) -> Any:
-        return _sent(papers.admission_tickets(self.fetch(ExamPlan, exam_id, *DETAIL[1:3]), actor=self.actor))
+        return _tickets(self, exam_id)
+
+    @page("/prints/<int:print_id>", "download")
+    def print(self, print_id: int) -> Any:
+        return _print(self, print_id)
+
+    @page("/prints/<int:print_id>/tickets.pdf", "download")
+    def printed(self, print_id: int) -> Any:
+        return _sent(ticket_prints.read(self.fetch(TicketPrint, print_id, joinedload(TicketPrint.file))))

@@ -35,6 +35,7 @@ from app.operations import (
     rosters,
     score_intakes,
     sign_ins,
+    ticket_prints,
 )
 
 Report = Callable[[int, int], None]
@@ -65,6 +66,8 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
     certificate_archives.JOB: certificate_archives.run_pack,
     certificate_archives.TIDY: certificate_archives.run_tidy,
     certificates.RENDER_JOB: certificate_papers.run_render,
+    ticket_prints.JOB: ticket_prints.run_draw,
+    ticket_prints.TIDY: ticket_prints.run_tidy,
     "forget_sign_ins": sign_ins.run_forgetting,
     "plan_notice_texts": notice_texts.run_plan,
     "send_notice_text": notice_texts.run_send,

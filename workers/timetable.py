@@ -14,6 +14,7 @@ TIMETABLE: dict[str, timedelta] = {
     "forget_drafts": timedelta(hours=24),
     "forget_form_drafts": timedelta(hours=24),
     "forget_archives": timedelta(hours=1),
+    "forget_ticket_prints": timedelta(hours=1),
     "forget_captchas": timedelta(hours=1),
     "tidy_photos": timedelta(hours=6),
     "plan_reconciliations": timedelta(hours=1),

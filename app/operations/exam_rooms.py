@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
@@ -16,15 +17,16 @@ from flask_babel import gettext as _
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import selectinload
 
-from app import audit, parameters
+from app import audit, clock, parameters
 from app.actors import Actor
 from app.errors import Conflict, Invalid, NotFound
 from app.extensions import db, transaction
 from app.operations.filings import rooms_of
+from app.operations.plan_checks import SESSIONS
 from app.operations.seating import Room as Seats
 from app.operations.seating import allocate
 from app.sets import among
-from models import Enrolment, ExamPlan, ExamRoom, Room, Sitting
+from models import Enrolment, ExamPlan, ExamRoom, PlanDay, Room, Sitting, TrainingPlan
 
 LONGEST_PLACE = 100
 Arrangement = Seats[int, int]
@@ -304,6 +306,28 @@ def double_booked(exam: ExamPlan) -> list[str]:
                ExamPlan.starts_at < exam.ends_at, ExamPlan.ends_at > exam.starts_at).order_by(ExamRoom.number, ExamPlan.id))
     return [_("第 %(n)s 考场“%(room)s”同一时间已安排考核“%(exam)s”，请换一间或改时间。", n=number, room=room, exam=name)
             for number, room, name in rows]
+
+
+# The hours of Shanghai's day that a teaching session may take.
+_HOURS = {"all": (0, 24), "morning": (0, 12), "afternoon": (12, 18), "evening": (18, 24)}
+
+
+def taught_in(exam: ExamPlan) -> list[str]:
+    """The institution's rooms in which a class is taught while this exam sits there, each as a sentence."""
+    rows = db.session.execute(
+        select(ExamRoom.number, Room.name, PlanDay.day, PlanDay.session, TrainingPlan.name).join(Room, ExamRoom.room_id == Room.id)
+        .join(PlanDay, PlanDay.room_id == Room.id).join(TrainingPlan, PlanDay.plan_id == TrainingPlan.id)
+        .where(ExamRoom.exam_plan_id == exam.id, TrainingPlan.review_state.in_(("submitted", "accepted", "approved")),
+               TrainingPlan.cancelled_at.is_(None),
+               PlanDay.day.between(clock.shanghai_day(exam.starts_at), clock.shanghai_day(exam.ends_at)))
+        .order_by(ExamRoom.number, PlanDay.day, PlanDay.id)).all()
+
+    def meanwhile(day: date, session: str) -> bool:
+        first, last = (clock.at_shanghai(day, 0) + timedelta(hours=hour) for hour in _HOURS[session])
+        return first < exam.ends_at and last > exam.starts_at
+
+    return [_("第 %(n)s 考场“%(room)s” %(day)s %(session)s是“%(plan)s”的课堂，请换一间或改时间。", n=number, room=room, day=day.isoformat(),
+              session=SESSIONS[session], plan=plan) for number, room, day, session, plan in rows if meanwhile(day, session)]
 
 
 def reseat(exam: ExamPlan, people: Sequence[Enrolment], *, fresh: bool, actor: Actor) -> Proposal:

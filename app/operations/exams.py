@@ -224,6 +224,7 @@ def missing_for_submission(exam: ExamPlan) -> list[str]:
                          names="、".join(lost[:5]) + (_(" 等 %(n)s 人", n=len(lost)) if len(lost) > 5 else "")))
     missing += exam_rooms.too_full(exam)
     missing += exam_rooms.double_booked(exam)
+    missing += exam_rooms.taught_in(exam)
     return missing
 
 

@@ -10,7 +10,7 @@ import io
 import logging
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import joinedload
 
 from app import audit, clock, files, scope
@@ -78,17 +78,27 @@ def room_name(room: ExamRoom) -> str:
     return f"第 {room.number} 考场（{room.place}）" if room.place else f"第 {room.number} 考场"
 
 
-def _seated(exam: ExamPlan, actor: Actor, statement: Select[Any] | None = None) -> list[Sitting]:
-    """The sittings of an exam this person may see, by ticket, with all a paper names. Raises `Conflict` too early."""
+def those_seen(exam: ExamPlan, actor: Actor) -> Select[Any]:
+    """The sittings of an exam that this person may see."""
+    return scope.visible(actor, Sitting).where(Sitting.exam_plan_id == exam.id)
+
+
+def counted(exam: ExamPlan, wanted: Select[Any]) -> int:
+    """How many of these sittings have papers. Raises `Conflict` too early, `NotFound` where nobody has."""
     if not ready(exam):
         raise Conflict(_("考核计划审核通过后才能下载准考证、签到表、桌签和汇总表。"))
-    wanted: Select[Any] = scope.visible(actor, Sitting) if statement is None else statement
-    rows = list(db.session.scalars(
-        wanted.where(Sitting.exam_plan_id == exam.id, Sitting.enrolment_id.in_(_STAYED))
-        .order_by(Sitting.ticket_number).options(*SEATED)))
-    if not rows:
+    people = db.session.scalar(
+        select(func.count()).select_from(wanted.where(Sitting.enrolment_id.in_(_STAYED)).with_only_columns(Sitting.id).subquery())) or 0
+    if not people:
         raise NotFound(_("该考核计划没有可下载的考生。"))
-    return rows
+    return people
+
+
+def _seated(exam: ExamPlan, wanted: Select[Any]) -> list[Sitting]:
+    """These sittings, by ticket, with all a paper names. Raises as `counted`."""
+    counted(exam, wanted)
+    return list(db.session.scalars(
+        wanted.where(Sitting.enrolment_id.in_(_STAYED)).order_by(Sitting.ticket_number).options(*SEATED)))
 
 
 def _heading(exam: ExamPlan) -> dict[str, Any]:
@@ -99,20 +109,29 @@ def _heading(exam: ExamPlan) -> dict[str, Any]:
 def admission_tickets(exam: ExamPlan, *, actor: Actor) -> Paper:
     """准考证 of everyone of this exam whom this person may see, in one PDF: to an enterprise, its own people (E18)."""
     with transaction():
-        tickets = [_ticket(each, exam) for each in _seated(exam, actor)]
+        tickets = [_ticket(each, exam) for each in _seated(exam, those_seen(exam, actor))]
         heading = _heading(exam)
         audit.record(actor, "download_tickets", exam, {"people": len(tickets)})
-    return Paper(f"{heading['title']}准考证.pdf", _drawn(tickets, heading), files.PDF)
+    with _readable():
+        return Paper(f"{heading['title']}准考证.pdf", _drawn(tickets, heading), files.PDF)
+
+
+def drawn_tickets(exam: ExamPlan, wanted: Select[Any], told: Callable[[int, int], None]) -> bytes:
+    """The same of these sittings of one exam, for a job: `told` how many are drawn, of how many. Raises `GatewayError` where
+    a portrait cannot be read now."""
+    tickets = [_ticket(each, exam) for each in _seated(exam, wanted)]
+    return _drawn(tickets, _heading(exam), told)
 
 
 def admission_ticket(sitting: Sitting, *, actor: Actor) -> Paper:
     """准考证 of one person the caller has fetched through scope (I25, E18)."""
     with transaction():
         exam = sitting.exam_plan
-        row = _seated(exam, actor, scope.visible(actor, Sitting).where(Sitting.id == sitting.id))[0]
+        row = _seated(exam, those_seen(exam, actor).where(Sitting.id == sitting.id))[0]
         tickets, heading = [_ticket(row, exam)], _heading(exam)
         audit.record(actor, "download_ticket", row, {"exam": exam.name, "ticket": row.ticket_number})
-    return Paper(f"准考证-{tickets[0]['name']}-{tickets[0]['ticket_no']}.pdf", _drawn(tickets, heading), files.PDF)
+    with _readable():
+        return Paper(f"准考证-{tickets[0]['name']}-{tickets[0]['ticket_no']}.pdf", _drawn(tickets, heading), files.PDF)
 
 
 def _ticket(row: Sitting, exam: ExamPlan) -> dict[str, str]:
@@ -139,9 +158,9 @@ def lacking_signs(name: str) -> str:
     return str(_("姓名中有字库没有的字（%(codes)s），请监考人员用笔补写。", codes="、".join(f"U+{ord(sign):04X}" for sign in signs)))
 
 
-def unprintable(exam: ExamPlan) -> list[str]:
-    """The names of an exam that hold characters no font here can print."""
-    return [each.enrolment.name for each in exam.sittings if missing_glyphs(each.enrolment.name)]
+def unprintable(people: Iterable[Enrolment]) -> list[str]:
+    """The names that hold characters no font here can print."""
+    return [each.name for each in people if missing_glyphs(each.name)]
 
 
 def ticket_rules() -> list[str]:
@@ -153,7 +172,17 @@ def ticket_rules() -> list[str]:
             _("实操考核须穿戴工作服、安全帽等劳动防护用品，服从现场安全管理。")]
 
 
-def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any]) -> bytes:
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Say in words that the portraits cannot be read now."""
+    try:
+        yield
+    except GatewayError as error:
+        log.error("portraits cannot be read: %s", error)
+        raise PortalError(_("照片暂时读不出来，准考证没有生成。请稍后再试。")) from None
+
+
+def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any], told: Callable[[int, int], None] = lambda *_counts: None) -> bytes:
     """One PDF of these tickets, drawn in parts: pictures are read for one part while others are drawn."""
     data = {"title": f"{heading['title']}准考证", "subtitle": heading["title"], "rules": ticket_rules(),
             "issuer": _("考核组织单位：%(institution)s", institution=heading["institution"])}
@@ -175,12 +204,13 @@ def _drawn(tickets: Sequence[dict[str, str]], heading: dict[str, Any]) -> bytes:
                     {**each, "photo": f"p{each['ticket_no']}.jpg" if photo else "", "qr": f"qr{each['ticket_no']}.png"}
                     for each, photo in zip(part, portraits, strict=True)]}, pictures
 
-    try:
-        with telling("admission_tickets", source):
-            return papers.merged(papers.render_in_turn("admission_tickets", parts(), source=source))
-    except GatewayError as error:
-        log.error("portraits cannot be read: %s", error)
-        raise PortalError(_("照片暂时读不出来，准考证没有生成。请稍后再试。")) from None
+    def drawn() -> Iterator[bytes]:
+        for number, part in enumerate(papers.render_in_turn("admission_tickets", parts(), source=source), 1):
+            told(min(number * size, len(tickets)), len(tickets))
+            yield part
+
+    with telling("admission_tickets", source):
+        return papers.merged(drawn())
 
 
 def _portrait(ticket: dict[str, str], storage: Storage) -> bytes:
@@ -205,7 +235,7 @@ def zipped(name: str, parts: Iterator[bytes]) -> bytes:
 def sign_in_sheets(exam: ExamPlan, room_id: int | None = None, *, actor: Actor) -> Paper:
     """签到表, a sheet a room: of all rooms, or of one. Raises `NotFound` for a room of another exam."""
     with transaction():
-        rows = _seated(exam, actor)
+        rows = _seated(exam, those_seen(exam, actor))
         if room_id is not None:
             rows = [each for each in rows if each.room_id == room_id]
             if not rows:
@@ -227,7 +257,7 @@ def sign_in_sheets(exam: ExamPlan, room_id: int | None = None, *, actor: Actor) 
 def desk_labels(exam: ExamPlan, *, actor: Actor) -> Paper:
     """桌签: a label a seat, to be cut out and put on the desks, room after room."""
     with transaction():
-        rows = _seated(exam, actor)
+        rows = _seated(exam, those_seen(exam, actor))
         heading = _heading(exam)
         labels = [{"room": room_name(each.room), "number": str(each.room.number), "seat": f"{each.seat:02d}",
                    "name": each.enrolment.name, "ticket_no": each.ticket_number, "occupation": each.room.occupation.name}
@@ -240,7 +270,7 @@ def desk_labels(exam: ExamPlan, *, actor: Actor) -> Paper:
 def summary(exam: ExamPlan, *, printed: bool = False, actor: Actor) -> Paper:
     """汇总表, one line a person, room after room: a workbook, or `printed` a PDF to sign."""
     with transaction():
-        rows = _seated(exam, actor)
+        rows = _seated(exam, those_seen(exam, actor))
         heading = _heading(exam)
         people = [{"ticket_no": each.ticket_number, "name": each.enrolment.name, "sex": each.enrolment.sex,
                    "id_number": mask_id_number(each.enrolment.id_number), "occupation": each.enrolment.occupation.name,
