@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from app.extensions import db
 from app.operations import attendance, classes
@@ -173,3 +174,10 @@ def test_the_grid_costs_the_same_however_many_they_are(login: Any, make: Any, si
     assert not confirmed(plan)
     assert classes.attendance_of(plan).people == size
     assert len(attendance.sessions_of(plan)) == 3
+
+
+def test_a_mark_is_there_or_away_whoever_writes(make: Any) -> None:
+    people(held(make))[0].attendance_mark = "late"
+    with pytest.raises(IntegrityError):
+        db.session.commit()
+    db.session.rollback()
