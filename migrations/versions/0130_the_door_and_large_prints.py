@@ -1,14 +1,14 @@
 """Who was let in at the door of an exam, tickets of a large exam drawn by a job, and what a mark of attendance may be
 
 Revision ID: 0130
-Revises: 0091
+Revises: 0120
 
 """
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0130'
-down_revision = "0091"
+down_revision = "0120"
 branch_labels = None
 depends_on = None
 
