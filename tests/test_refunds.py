@@ -168,6 +168,8 @@ def test_passing_trouble_is_tried_again_and_a_refusal_waits_for_a_person(shop: S
     with shop.tables():
         assert refunds.drop(db.session.get_one(Refund, refund), "改为线下退款", actor=BERT)
     assert state(shop, refund) == "declined"
+    desk = " ".join(shop.login("hangzhou").get(f"/finance/{payment_id(paid)}").text.split())
+    assert '已放弃</span> <span class="muted small">改为线下退款' in desk  # why, not what the gateway had said
     assert shop.count(Payment, refund_fen=0) == 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Select, and_, exists, false, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, scope
-from app.errors import Invalid
+from app.errors import Conflict, Invalid
 from app.extensions import db
 from app.operations import finance, finance_sums, reconciliations, refunds
 from models import Enterprise, Institution, Invoice, Order, Payment, Refund
@@ -170,9 +170,12 @@ class FinanceView(PortalView):
 
     @page("/<int:payment_id>", "show")
     def show(self, payment_id: int) -> Any:
+        return self._show(payment_id)
+
+    def _show(self, payment_id: int, given: Mapping[str, str] | None = None) -> str:
         payment = self.fetch(Payment, payment_id, *finance.IN_FULL, selectinload(Payment.refunds).selectinload(Refund.enrolments))
         return self.page("portal/finance/show.html", payment=payment, standing=payment_words(payment), words=refund_words,
-                         amount=finance.refundable(payment), why=finance.why(payment) if self._waits(payment) else None,
+                         amount=finance.refundable(payment), given=given or {}, why=finance.why(payment) if self._waits(payment) else None,
                          title=_("付款 %(number)s", number=payment.order_number))
 
     @staticmethod
@@ -183,7 +186,11 @@ class FinanceView(PortalView):
     @page("/<int:payment_id>/refund", "propose", ("POST",))
     def propose(self, payment_id: int) -> Any:
         payment = self.fetch(Payment, payment_id)
-        refunds.propose(payment, _fen(request.form.get("amount", "")), request.form.get("reason", ""), actor=self.actor)
+        try:
+            refunds.propose(payment, _fen(request.form.get("amount", "")), request.form.get("reason", ""), actor=self.actor)
+        except (Invalid, Conflict) as error:  # what was typed stays
+            said(str(error), "danger")
+            return self._show(payment_id, request.form)
         said(_("退款已提出，由另一人批准后办理。"))
         return self.to("show", payment_id=payment_id)
 

@@ -48,6 +48,13 @@ def refund_words(refund: Refund) -> Standing:
         "due": Standing(_("退款中"), "warn", _("正在办理，到账时间以支付宝为准。")),
         "done": Standing(_("已退款"), "ok", _("已于 %(at)s 原路退回。", at=moment(refund.done_at))),
         "failed": Standing(_("退款未成功"), "bad", _("支付平台没有受理，财务人员正在处理。")),
-        "declined": Standing(_("不予退款"), "neutral", refund.remark),
+        "declined": Standing(_declined(refund), "neutral", refund.remark),
     }
     return words[refund.state]
+
+
+def _declined(refund: Refund) -> str:
+    """One that was agreed to and failed was given up; the others never began."""
+    if refund.approved_at is not None:
+        return _("已放弃")
+    return _("不予登记") if refund.elsewhere else _("不予退款")
