@@ -133,6 +133,20 @@ def test_who_needs_more_than_is_free_is_passed_over_and_keeps_the_place(shop: Li
     assert shop.entry(first) == ("offered", 3, 3)
 
 
+def test_who_finds_too_few_seats_is_led_to_the_line_which_knows_how_many_are_wanted(shop: Line) -> None:
+    plan = shop.plan(seats=3)
+    shop.order(plan, 2)
+    batch = shop.batch(plan, 2, enterprise=SECOND)
+    second = shop.login(SECOND)
+    answer = second.post(f"/orders/add/{batch}")
+    assert answer.headers["Location"].endswith(f"/enrol/plans/{plan}#waitlist")
+    page = second.get(answer.headers["Location"]).text
+    assert "名额不足：需要 2 个，只剩 1 个" in page
+    assert 'name="people" type="number" min="1" max="3" required inputmode="numeric" value="2"' in page
+    assert 'name="least" type="number" min="1" max="3" value="2"' in page
+    assert 'name="people"' not in shop.login(THIRD).get(f"/enrol/plans/{plan}").text  # who needs no more than there are has no line
+
+
 def test_an_offer_past_its_time_is_over_though_no_job_ran(shop: Line, clock: Any) -> None:
     plan, order = shop.full(1)
     first, next_ = shop.join(plan, SECOND, 1), shop.join(plan, THIRD, 1)

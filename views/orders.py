@@ -114,7 +114,13 @@ class OrderView(PortalView):
 
     @page("/add/<int:batch_id>", "add", ("POST",))
     def add(self, batch_id: int) -> Any:
-        order = orders.create(self.fetch(ImportBatch, batch_id), actor=self.actor)
+        batch = self.fetch(ImportBatch, batch_id)
+        plan_id = batch.plan_id
+        try:
+            order = orders.create(batch, actor=self.actor)
+        except orders.NoSeats as error:
+            said(str(error), "danger")
+            return self.to("EnrolView.plan", plan_id=plan_id, _anchor="waitlist")
         if order.payable:
             said(_("订单已生成，名额已锁定。请在时限内完成支付。"))
         return self.to("show", order_id=order.id)

@@ -36,6 +36,10 @@ FREE = "免费"
 MOST_FEN = 2_000_000_000
 
 
+class NoSeats(Conflict):
+    """The plan has too few seats left: there is a line to stand in."""
+
+
 def create(batch: ImportBatch, *, actor: Actor) -> Order:
     """生成订单: all seats of a batch or none, in one transaction. A second click answers with the first one's order.
 
@@ -144,8 +148,8 @@ def _no_seats(plan: TrainingPlan, people: int, offer: WaitlistEntry | None) -> C
     left = plan.seats_left + (offer.offered if offer else 0)
     if left >= people:
         return Conflict(_("培训计划“%(name)s”的报名刚刚结束，不能再生成订单。", name=plan.name))
-    return Conflict(_("名额不足：需要 %(n)s 个，只剩 %(left)s 个。订单没有生成，名单仍然保留。"
-                      "可以在培训计划页加入候补，空出名额时依次通知。", n=people, left=left))
+    return NoSeats(_("名额不足：需要 %(n)s 个，只剩 %(left)s 个。订单没有生成，名单仍然保留。"
+                     "可以在培训计划页加入候补，空出名额时依次通知。", n=people, left=left))
 
 
 def _written(batch: ImportBatch, plan: TrainingPlan, people: int, actor: Actor) -> Order:

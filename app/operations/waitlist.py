@@ -66,7 +66,7 @@ def _check_numbers(plan: TrainingPlan, people: int, least: int) -> None:
     if not 1 <= people <= plan.seats:
         raise Invalid(_("候补人数请填写 1 到 %(n)s 之间的整数。", n=plan.seats), "people")
     if not 1 <= least <= people:
-        raise Invalid(_("最少接受人数不能超过候补人数。"), "least")
+        raise Invalid(_("“至少需要”的人数不能超过候补人数。"), "least")
     if plan.seats_left >= least:
         raise Invalid(_("现在还有 %(n)s 个名额，请直接导入名单、生成订单。", n=plan.seats_left), "people")
 
