@@ -168,36 +168,11 @@ def _many_entries() -> bytes:
     return local + entry * 100_000 + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 65_535, 65_535, len(entry) * 100_000, len(local), 0)
 
 
-def _ten_gigabytes() -> bytes:
-    data = bytearray(zipped({"330106199001010018.jpg": samples.portrait()}))
-    for at in (data.index(b"PK\x03\x04") + 22, data.index(b"PK\x01\x02") + 24):
-        data[at:at + 4] = (0xFFFFFFF0).to_bytes(4, "little")
-    return bytes(data)
-
-
 def _bomb(number: str) -> bytes:
     picture = bytearray(samples.portrait())
     at = picture.index(b"\xff\xc0")
     picture[at + 5:at + 9] = struct.pack(">HH", 65_000, 65_000)
     return zipped({f"{number}.jpg": bytes(picture)})
-
-
-def test_hostile_zips_are_named_and_give_nobody_anything(make: Any, tmp_path: Path) -> None:
-    batch = make.batch(make.plan(), 1, photos=False)
-    number = batch.enrolments[0].id_number
-    for data, reason in ((_many_entries(), "文件太多"), (_ten_gigabytes(), "太大"), (_bomb(number), "像素过大"),
-                         (zipped({f"../../../{'x' * 17}.jpg": b"x", "../etc/passwd": b"x"}), "没有这个身份证号")):
-        upload, = photos.start_upload(batch, "portrait", [("p.zip", data)], actor=make.actor(ENTERPRISE))
-        photo_matching.run_photo_upload(upload.id, lambda _done, _total: None)
-        db.session.refresh(upload)
-        assert upload.state == "done"
-        assert reason in " ".join(fault_reason(fault) for fault in upload.result["faults"])
-    assert of(batch.id)[0].portrait_id is None
-    # One that climbs is a file like any other: its bare name counts.
-    upload, = photos.start_upload(batch, "portrait", [("p.zip", zipped({f"../../{number}.jpg": samples.portrait()}))],
-                                  actor=make.actor(ENTERPRISE))
-    photo_matching.run_photo_upload(upload.id, lambda _done, _total: None)
-    assert of(batch.id)[0].portrait_id
 
 
 def test_what_nobody_has_any_more_goes_and_nothing_else(app: Any, make: Any, login: Any, monkeypatch: pytest.MonkeyPatch) -> None:

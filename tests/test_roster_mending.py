@@ -143,8 +143,10 @@ def test_unknown_headings_are_mapped_once_and_kept(login: Any, plan: TrainingPla
     assert id_number(60) not in page
     batch_id = only_batch().id
     chosen = {f"field-{n}": str(n + 1) for n in range(7)}
-    client.post(f"/enrol/batches/{batch_id}/columns", data={**chosen, "field-6": "1"})
+    twice = client.post(f"/enrol/batches/{batch_id}/columns", data={**chosen, "field-6": "1"})
     assert only_batch().state == "unmapped", "one column cannot be two things"
+    assert twice.text.count("与另一项选了同一列") == 2
+    assert twice.text.count(" selected") == 7, "what was chosen is still chosen"
     assert login(OTHER).post(f"/enrol/batches/{batch_id}/columns", data=chosen).status_code == 404
     client = login(ENTERPRISE)
     client.post(f"/enrol/batches/{batch_id}/columns", data=chosen)

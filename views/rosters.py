@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
+from flask import flash, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import joinedload
@@ -12,7 +12,8 @@ from sqlalchemy.orm import joinedload
 from app import files, scope
 from app.documents.columns import FIELDS
 from app.documents.roster import ROSTER_REQUIRED
-from app.errors import NotFound
+from app.errors import InvalidFields, NotFound
+from app.extensions import db
 from app.operations import rosters
 from models import Enrolment, ImportBatch, TrainingPlan
 from views.base import PortalView, download, page, said, uploaded
@@ -36,6 +37,9 @@ class RosterView(PortalView):
 
     @page("/batches/<int:batch_id>", "show")
     def show(self, batch_id: int) -> Any:
+        return self._drawn(batch_id)
+
+    def _drawn(self, batch_id: int, chosen: dict[str, int] | None = None, errors: dict[str, object] | None = None) -> str:
         batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.plan), joinedload(ImportBatch.marked))
         rows = listing(scope.visible(self.actor, Enrolment).where(Enrolment.batch_id == batch.id), order=(Enrolment.id,),
                        options=PEOPLE, size=60, searches=(Search("q", _l("姓名"), lambda text: like(Enrolment.name, text)),))
@@ -43,7 +47,7 @@ class RosterView(PortalView):
             "portal/enrol/batch.html", batch=batch, plan=batch.plan, listing=rows, title=_("报名名单"),
             lacking=people_lacking(self.actor, batch), order_id=order_of(self.actor, batch), job=rosters.import_job(batch),
             shown_faults=rosters.SHOWN_FAULTS, shown_mended=rosters.SHOWN_MENDED, fields=FIELDS, required=ROSTER_REQUIRED,
-            consent_words=rosters.consent_words())
+            consent_words=rosters.consent_words(), chosen=chosen, errors=errors or {})
 
     @page("/batches/<int:batch_id>/mend", "import", ("POST",))
     def mend(self, batch_id: int) -> Any:
@@ -56,7 +60,12 @@ class RosterView(PortalView):
     def columns(self, batch_id: int) -> Any:
         batch = self.fetch(ImportBatch, batch_id)
         chosen = {name: int(value) for number, name in enumerate(FIELDS) if (value := request.form.get(f"field-{number}", "")).isdecimal()}
-        rosters.map_columns(batch, chosen, actor=self.actor)
+        try:
+            rosters.map_columns(batch, chosen, actor=self.actor)
+        except InvalidFields as error:
+            db.session.rollback()
+            flash(str(error), "danger")
+            return self._drawn(batch_id, chosen, error.fields), 400
         said(_("已记住各列的用途，下次上传不必再选。"))
         return self.to("show", batch_id=batch.id)
 

@@ -7,6 +7,7 @@ needs hold only the rows that were wrong: the good rows of those before are read
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from app.documents import roster
 from app.documents.columns import FIELDS, bare
 from app.documents.faults import DocumentFault
 from app.documents.workbooks import Fault, mark_faults
-from app.errors import Conflict, Forbidden, Invalid
+from app.errors import Conflict, Forbidden, Invalid, InvalidFields
 from app.extensions import db, transaction
 from app.gateways.errors import GatewayError
 from app.identifiers import mask_id_number
@@ -109,14 +110,15 @@ def mend(batch: ImportBatch, name: str, data: bytes, consent: bool, *, actor: Ac
 def map_columns(batch: ImportBatch, chosen: dict[str, int], *, actor: Actor) -> None:
     """Say which column is which field, for this workbook and, by the headings, for the enterprise's next ones.
 
-    Raises `Invalid` when a required field has no column or a column is given twice, `Conflict` when the list moved on.
+    Raises `InvalidFields`, by field, when a required one has no column or a column is given twice, `Conflict` when the list moved on.
     """
     headings = {column: text for column, text, _sample in batch.findings.get("columns", {}).get("headings", [])}
     fields = {name: column for name, column in chosen.items() if name in FIELDS and column in headings}
     if lacking := [name for name in roster.ROSTER_REQUIRED if name not in fields]:
-        raise Invalid(_("请为这些项选择一列：%(names)s。", names="、".join(lacking)))
-    if len(set(fields.values())) < len(fields):
-        raise Invalid(_("同一列不能用作两项，请核对。"))
+        raise InvalidFields(dict.fromkeys(lacking, _("请选择一列。")), _("请为这些项选择一列：%(names)s。", names="、".join(lacking)))
+    twice = Counter(fields.values())
+    if again := [name for name, column in fields.items() if twice[column] > 1]:
+        raise InvalidFields(dict.fromkeys(again, _("与另一项选了同一列。")), _("同一列不能用作两项，请核对。"))
     with transaction() as session:
         for name, column in fields.items():
             session.merge(RosterHeading(enterprise_id=batch.enterprise_id, heading=bare(headings[column])[:50], field=name))
