@@ -55,7 +55,7 @@ def ten_gigabytes() -> bytes:
     """A zip of 200 bytes that declares one picture of 10 GB (zip64)."""
     name, size = b"330106199001010018.jpg", struct.pack("<HHQ", 1, 8, 10 << 30)
     local = struct.pack("<4s5H3I2H", b"PK\x03\x04", 45, 0, 8, 0, 0, 0, 1, 0xFFFFFFFF, len(name), len(size)) + name + size + b"x"
-    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 45, 45, 0, 8, 0, 0, 0, 1, 0xFFFFFFFF, len(name), len(size), 0, 0, 0, 0, 0) + name + size
+    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 45, 45, 0, 8, 0, 0, 0, 1, 0xFFFFFFFF, len(name), len(size), *[0] * 5) + name + size
     return local + entry + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(local), 0)
 
 

@@ -14,15 +14,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from app import clock, create_app
 from app.extensions import db, transaction
@@ -175,6 +176,61 @@ def test_while_the_broker_is_silent_or_away_people_go_on_and_jobs_are_done_once_
     last = fresh(select(ImportBatch.id).where(ImportBatch.plan_id == plan_id).order_by(ImportBatch.id.desc()).limit(1))
     assert "已导入 2 人" in outage.page(clerk, f"/enrol/batches/{last}")
     assert adds_up(plan_id) == 2
+
+
+def children_of(pid: int) -> Iterator[int]:
+    """All below a process, from /proc."""
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            for child in map(int, (task / "children").read_text().split()):
+                yield child
+                yield from children_of(child)
+
+
+def stopped(worker: int, script: str) -> int:
+    """The child process in which the worker reads or marks a workbook, stopped where it is; 0 while there is none."""
+    for child in children_of(worker):
+        with contextlib.suppress(OSError):
+            if f"{script}.py".encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(child, signal.SIGSTOP)
+                return child
+    return 0
+
+
+@pytest.mark.parametrize("point", ["read_workbook", "mark_workbook", "about to write"])
+def test_a_worker_killed_at_any_point_of_an_import_leaves_nothing_and_does_it_once_after_all(
+        outage: Outage, inside: Flask, point: str) -> None:
+    """While it reads, while it marks, and while it waits for the database to write; each time the broker forgets all as well."""
+    clerk = Clerk(outage.product)
+    plan_id, _batch = outage.batch(1, seats=400)
+    people = people_of([("钢筋工", 300)], start=42_000 + plan_id * 1000)
+    if point == "mark_workbook":
+        people[7] = replace(people[7], phone="1")
+    worker = outage.product.pids("worker")[0]
+    uploaded(clerk, outage, plan_id, people)
+    batch_id = fresh(select(ImportBatch.id).where(ImportBatch.plan_id == plan_id).order_by(ImportBatch.id.desc()).limit(1))
+    child = wait_for(lambda: stopped(worker, "read_workbook" if point == "about to write" else point), 20, "the import never began")
+    if point == "about to write":
+        with transaction() as session:
+            session.execute(text("LOCK TABLE enrolment IN SHARE MODE" if services.POSTGRES else "SELECT 1"))
+            os.kill(child, signal.SIGCONT)
+            time.sleep(1.5)
+            outage.product.kill("worker")
+    else:
+        outage.product.kill("worker")
+        os.kill(child, signal.SIGKILL)
+    outage.product.redis().flushall()
+    job = select(Job.state).where(Job.name == "import_roster", Job.subject_id == batch_id)
+    state, written = (select(ImportBatch.state).where(ImportBatch.id == batch_id),
+                      select(func.count(Enrolment.id)).where(Enrolment.batch_id == batch_id))
+    assert (fresh(job), fresh(state), fresh(written)) == ("running", "waiting", 0), "it was over before the kill"
+    assert "正在检查名单" in outage.page(clerk, f"/enrol/batches/{batch_id}")
+    let_pass(outage.product, seconds=31)
+    wait_for(partial(reads, job, "done"), 30, "the import was not taken up again")
+    wrong = point == "mark_workbook"
+    assert (fresh(state), fresh(written)) == (("faulty", 0) if wrong else ("clean", 300))
+    assert fresh(select(Job.attempts).where(Job.name == "import_roster", Job.subject_id == batch_id)) == 2
+    assert ("下载标注了错误的表格" if wrong else "已导入 300 人") in outage.page(clerk, f"/enrol/batches/{batch_id}")
 
 
 def test_a_worker_killed_at_any_point_of_an_expiry_ends_the_order_once(outage: Outage, inside: Flask) -> None:

@@ -93,3 +93,17 @@ def test_an_old_xls_through_the_page_tells_its_hidden_rows_and_its_formula(login
     client.post(f"{location}/good")
     run_jobs()
     assert {number for _name, number, _phone in taken()} == {id_number(n) for n in range(8801, 8805)}
+
+
+def test_a_long_import_keeps_its_lease_while_a_workbook_is_read_and_marked(login: Any, plan: TrainingPlan, run_jobs: Any,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    from app import jobs
+    from app.documents import child
+
+    monkeypatch.setattr(child, "PULSE", 0.002)
+    told, real = [], jobs.report
+    monkeypatch.setattr(jobs, "report", lambda job_id, done, total: (told.append(done), real(job_id, done, total))[1])
+    bring(login(ENTERPRISE), plan, book([line(1, phone="1"), line(2)]))
+    run_jobs()
+    assert only_batch().state == "faulty"
+    assert min(told.count(0), told.count(1)) > 1, "while it is read, and while it is marked"

@@ -5,10 +5,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
 _SCRIPTS = Path(__file__).parent / "children"
+# So often the caller may do something while it waits for a child, in seconds.
+PULSE = 10.0
+Waiting = Callable[[], None]
+
+
+def nothing() -> None:
+    """Nothing is done while waiting."""
 
 
 class ChildFailed(Exception):
@@ -39,18 +48,25 @@ class Child:
             self._process.kill()
         self._process.communicate()
 
-    def answer(self, payload: bytes) -> bytes:
-        """Give it its stdin and wait for its stdout. Raises `ChildFailed`."""
-        try:
-            answer, said = self._process.communicate(payload, self._timeout)
-        except subprocess.TimeoutExpired:
-            raise ChildFailed("timeout", f"{self._timeout:g} s") from None
+    def answer(self, payload: bytes, waiting: Waiting = nothing) -> bytes:
+        """Give it its stdin and wait for its stdout; `waiting` is called every `PULSE` seconds. Raises `ChildFailed`."""
+        until, given = time.monotonic() + self._timeout, payload or None
+        while True:
+            try:
+                answer, said = self._process.communicate(given, min(PULSE, max(0.0, until - time.monotonic())))
+                break
+            except subprocess.TimeoutExpired:
+                given = None  # it remembers what it was given
+                if time.monotonic() >= until:
+                    raise ChildFailed("timeout", f"{self._timeout:g} s") from None
+                waiting()
         if self._process.returncode != 0:
             raise ChildFailed("crashed", f"exit {self._process.returncode}: " + said[-2000:].decode("utf-8", "replace"))
         return answer
 
 
-def run_child(script: str, arguments: list[str], payload: bytes, *, timeout: float, memory_mb: int) -> bytes:
+def run_child(script: str, arguments: list[str], payload: bytes, *, timeout: float, memory_mb: int,
+              waiting: Waiting = nothing) -> bytes:
     """Run `children/<script>.py` on `payload` (its stdin) and return its stdout.
 
     `timeout` in seconds of wall clock; `memory_mb` bounds the address space (the child sets it on itself: a preexec
@@ -58,4 +74,4 @@ def run_child(script: str, arguments: list[str], payload: bytes, *, timeout: flo
     reach, and `-I`, so that neither the working directory nor PYTHONPATH adds modules. Raises `ChildFailed`.
     """
     with Child(script, arguments, timeout=timeout, memory_mb=memory_mb) as child:
-        return child.answer(payload)
+        return child.answer(payload, waiting)

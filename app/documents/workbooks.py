@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from app.documents.child import Child, ChildFailed, run_child
+from app.documents.child import Child, ChildFailed, Waiting, nothing, run_child
 from app.documents.faults import WorkbookFault
 from app.documents.guard import NOTHING_UNUSUAL, SheetLook, check_workbook, merged_cells
 from app.documents.kinds import kind_of
@@ -61,21 +61,22 @@ class Fault:
 
 
 def read_rows(
-    data: bytes, *, max_rows: int = 20_000, max_columns: int = 100, max_bytes: int = MAX_BYTES, strip: bool = True
+    data: bytes, *, max_rows: int = 20_000, max_columns: int = 100, max_bytes: int = MAX_BYTES, strip: bool = True,
+    waiting: Waiting = nothing,
 ) -> list[Sheet]:
     """The worksheets of an .xlsx or .xls, in their order (`FAULT_SHEET` of an earlier answer left out).
 
     A value is str (outer blanks removed unless `strip` is off, never empty), int, float, `date`, or None; a moment is text `2026-01-31
     08:30:00`; a truth value is "TRUE" or "FALSE"; a formula gives its last result. A number of 16 digits and more stays
     a float: Excel has already lost its last digits (an ID number typed into a number cell). Raises `WorkbookFault`;
-    limits count filled cells. The parsing happens in a child process with 1 GB and 20 seconds.
+    limits count filled cells. The parsing happens in a child process with 1 GB and 20 seconds; `waiting` is called now and then.
     """
     limits = [str(max_rows), str(max_columns), str(MAX_SHEETS), str(int(strip))]
     # The child loads its parser while the bytes are looked at here; it is given them only after that.
     with Child("read_workbook", limits, timeout=_READ_SECONDS, memory_mb=_READ_MEMORY_MB) as child:
         looked = check_workbook(data, max_bytes=max_bytes, max_rows=max_rows, max_columns=max_columns)
         try:
-            answer = child.answer(data)
+            answer = child.answer(data, waiting)
         except ChildFailed:
             raise WorkbookFault("too_heavy") from None
     found = json.loads(answer, object_hook=_revive)
@@ -87,7 +88,7 @@ def read_rows(
 
 
 def mark_faults(data: bytes, faults: Sequence[Fault], *, sheet: str | None = None, heading_row: int = 1,
-                sheets: Sequence[Sheet] | None = None) -> bytes:
+                sheets: Sequence[Sheet] | None = None, waiting: Waiting = nothing) -> bytes:
     """The person's own workbook as .xlsx: faulty cells red and commented, what is wrong with a row in a last column
     `ADVICE_HEADING`, and a first sheet `FAULT_SHEET` listing all.
 
@@ -103,19 +104,20 @@ def mark_faults(data: bytes, faults: Sequence[Fault], *, sheet: str | None = Non
     cells = sum(len(row) for one in read for row in one.rows)
     if kind_of(data) == "zip" and cells <= _KEEP_CELLS and merged_cells(data) <= _MARK_MAX_MERGED:
         try:
-            return _run_mark("mark_workbook", order, data)
+            return _run_mark("mark_workbook", order, data, waiting)
         except ChildFailed:
             pass
     order |= {"sheets": [[one.name, one.rows] for one in read], "offers": _offers(read, marked, heading_row)}
     try:
-        return _run_mark("build_marked", order, b"")
+        return _run_mark("build_marked", order, b"", waiting)
     except ChildFailed:
         raise WorkbookFault("too_heavy") from None
 
 
-def _run_mark(script: str, order: dict[str, Any], workbook: bytes) -> bytes:
+def _run_mark(script: str, order: dict[str, Any], workbook: bytes, waiting: Waiting) -> bytes:
     text = json.dumps(order, ensure_ascii=False, default=date.isoformat).encode("utf-8", "replace")
-    return run_child(script, [], len(text).to_bytes(8, "big") + text + workbook, timeout=_MARK_SECONDS, memory_mb=_MARK_MEMORY_MB)
+    return run_child(script, [], len(text).to_bytes(8, "big") + text + workbook, timeout=_MARK_SECONDS, memory_mb=_MARK_MEMORY_MB,
+                     waiting=waiting)
 
 
 def _value_at(sheet: Sheet, row: int, column: int) -> Cell:

@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from app import clock
 from app.documents import roster
+from app.documents.child import nothing
 from app.documents.columns import Columns, bare, find_columns
 from app.documents.faults import WorkbookFault
 from app.documents.workbooks import Sheet, read_rows
@@ -128,13 +129,15 @@ def choices_of(plan: TrainingPlan) -> Choices:
                    frozenset((a, b) for a, b in taught))
 
 
-def read(data: bytes, choices: Choices, *, learnt: Mapping[str, str], said: Mapping[str, int]) -> Roster:
+def read(data: bytes, choices: Choices, *, learnt: Mapping[str, str], said: Mapping[str, int],
+         waiting: Callable[[], None] = nothing) -> Roster:
     """Read and check a workbook. One that cannot be read is a roster with one fault at row 0.
 
     `learnt` is what the enterprise calls its columns, `said` which column is which in this very workbook: the latter decides.
+    `waiting` is called every some seconds while it is read.
     """
     try:
-        sheets = read_rows(data, max_rows=MOST_ROWS, strip=False)
+        sheets = read_rows(data, max_rows=MOST_ROWS, strip=False, waiting=waiting)
     except WorkbookFault as fault:
         return Roster(faults=[RowFault(0, 0, "", unreadable(fault))])
     columns = find_columns(sheets, learnt)

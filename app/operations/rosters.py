@@ -182,7 +182,7 @@ def run_import(batch_id: int, report: Report) -> None:
     given = [(files.read(upload.workbook), upload.columns) for upload in batch.uploads]
     seats = batch.plan.seats
     db.session.commit()  # no lock is held while the workbooks are read
-    found = _read_all(given, choices, learnt)
+    found = _read_all(given, choices, learnt, lambda: report(0, 3))
     report(1, 3)
     if found.newest.unmapped and not batch.take_good:
         _write_unmapped(batch, found)
@@ -200,16 +200,18 @@ def run_import(batch_id: int, report: Report) -> None:
         _write_people(batch, found, people)
 
 
-def _read_all(given: list[tuple[bytes, dict[str, int]]], choices: Choices, learnt: dict[str, str]) -> _Found:
-    """Read every workbook of a list. A later one replaces the people it names again; of the earlier ones only good rows count."""
+def _read_all(given: list[tuple[bytes, dict[str, int]]], choices: Choices, learnt: dict[str, str], alive: Callable[[], None]) -> _Found:
+    """Read every workbook of a list. A later one replaces the people it names again; of the earlier ones only good rows count.
+    `alive` renews the job's lease."""
     people: dict[str, PersonRow] = {}
     wrong = 0
     for data, said in given[:-1]:
-        before = read(data, choices, learnt=learnt, said=said)
+        before = read(data, choices, learnt=learnt, said=said, waiting=alive)
+        alive()
         people |= {person.id_number: person._replace(row=0) for person in before.people}  # a row of another workbook
         wrong = len({fault.row for fault in before.faults if fault.row and not fault.double}) or wrong
     data, said = given[-1]
-    newest = read(data, choices, learnt=learnt, said=said)
+    newest = read(data, choices, learnt=learnt, said=said, waiting=alive)
     now = {person.id_number: person for person in newest.people}
     found = _Found(people | now, newest, list(newest.faults), newest.mended, list(newest.notes))
     if people and not newest.faults and not people.keys() <= now.keys():  # not everybody again: only what was to be mended
@@ -267,7 +269,8 @@ def _write_faults(batch: ImportBatch, data: bytes, found: _Found, people: list[P
              for fault in found.faults if fault.row]
     if marks and columns and columns.heading_row:
         try:
-            marked = mark_faults(data, marks, sheet=columns.sheet.name, heading_row=columns.heading_row, sheets=found.newest.sheets)
+            marked = mark_faults(data, marks, sheet=columns.sheet.name, heading_row=columns.heading_row, sheets=found.newest.sheets,
+                                 waiting=lambda: report(1, 3))
         except DocumentFault:
             marked = None  # the list on the page is complete without it
     report(2, 3)
