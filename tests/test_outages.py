@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +31,7 @@ from models import AuditEvent, Enrolment, ImportBatch, Invoice, Job, Order, Paym
 from tests import services
 from tests.factory import Factory
 from tests.people import Person, filled_roster, people_of, photo_zip
+from tests.processes import stopped
 from tests.shop import FIRST, LIVE, SECOND
 from tests.test_fire import Clerk, wait_for
 from tests.walker import let_pass
@@ -176,25 +176,6 @@ def test_while_the_broker_is_silent_or_away_people_go_on_and_jobs_are_done_once_
     last = fresh(select(ImportBatch.id).where(ImportBatch.plan_id == plan_id).order_by(ImportBatch.id.desc()).limit(1))
     assert "已导入 2 人" in outage.page(clerk, f"/enrol/batches/{last}")
     assert adds_up(plan_id) == 2
-
-
-def children_of(pid: int) -> Iterator[int]:
-    """All below a process, from /proc."""
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        with contextlib.suppress(OSError):
-            for child in map(int, (task / "children").read_text().split()):
-                yield child
-                yield from children_of(child)
-
-
-def stopped(worker: int, script: str) -> int:
-    """The child process in which the worker reads or marks a workbook, stopped where it is; 0 while there is none."""
-    for child in children_of(worker):
-        with contextlib.suppress(OSError):
-            if f"{script}.py".encode() in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(child, signal.SIGSTOP)
-                return child
-    return 0
 
 
 @pytest.mark.parametrize("point", ["read_workbook", "mark_workbook", "about to write"])
