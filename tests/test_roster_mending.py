@@ -203,11 +203,23 @@ def test_a_wrong_row_that_never_came_again_is_not_lost_in_silence(login: Any, pl
     run_jobs()
     db.session.expire_all()
     assert (only_batch().state, only_batch().good) == ("faulty", 4)
-    assert "这次只送来 1 行" in reasons(only_batch())
+    assert "还有 1 行没有送来" in reasons(only_batch())
+    assert only_batch().faulty_rows == 1
     client.post(f"/enrol/batches/{batch_id}/good")
     run_jobs()
     db.session.expire_all()
     assert (only_batch().state, only_batch().people) == ("clean", 4)
+
+
+def test_wrong_rows_may_come_again_one_after_the_other(login: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    client = login(ENTERPRISE)
+    batch_id = faulty(client, plan, run_jobs)
+    for data, state in ((book([line(81, phone="1")]), "faulty"), (book([line(81)]), "faulty"), (book([line(83)]), "clean")):
+        mend(client, batch_id, data)
+        run_jobs()
+        db.session.expire_all()
+        assert only_batch().state == state, only_batch().faults
+    assert {number for _name, number, _phone in taken()} == {id_number(n) for n in range(80, 85)}
 
 
 def test_the_whole_workbook_may_come_again_too(login: Any, plan: TrainingPlan, run_jobs: Any) -> None:

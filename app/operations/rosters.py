@@ -166,6 +166,13 @@ class _Found:
     faults: list[RowFault] = field(default_factory=list)
     mended: list[Mended] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    # Rows of workbooks before that were wrong and have not come again.
+    missing: int = 0
+
+    @property
+    def faulty_rows(self) -> int:
+        """Rows that are not taken as things are."""
+        return len({fault.row for fault in self.faults if fault.row}) + self.missing
 
 
 def run_import(batch_id: int, report: Report) -> None:
@@ -204,23 +211,32 @@ def _read_all(given: list[tuple[bytes, dict[str, int]]], choices: Choices, learn
     """Read every workbook of a list. A later one replaces the people it names again; of the earlier ones only good rows count.
     `alive` renews the job's lease."""
     people: dict[str, PersonRow] = {}
-    wrong = 0
+    owed = 0  # rows that were wrong and have not come again
     for data, said in given[:-1]:
         before = read(data, choices, learnt=learnt, said=said, waiting=alive)
         alive()
+        owed = _still_owed(owed, people, before)
         people |= {person.id_number: person._replace(row=0) for person in before.people}  # a row of another workbook
-        wrong = len({fault.row for fault in before.faults if fault.row and not fault.double}) or wrong
     data, said = given[-1]
     newest = read(data, choices, learnt=learnt, said=said, waiting=alive)
     now = {person.id_number: person for person in newest.people}
     found = _Found(people | now, newest, list(newest.faults), newest.mended, list(newest.notes))
-    if people and not newest.faults and not people.keys() <= now.keys():  # not everybody again: only what was to be mended
-        sent = len(now.keys() - people.keys())
-        found.notes.insert(0, _("沿用之前检查无误的 %(n)s 人，这次改好送来 %(m)s 人。", n=len(people.keys() - now.keys()), m=len(now)))
-        if sent < wrong:
-            found.faults.append(RowFault(0, 0, "", _("上次有 %(n)s 行有错，这次只送来 %(m)s 行。", n=wrong, m=sent),
-                                         _("请把其余的行也改好上传；不报名的，可选择只导入无误的人员。")))
+    if kept := len(people.keys() - now.keys()):  # not everybody again: only what was to be mended
+        found.notes.insert(0, _("沿用之前检查无误的 %(n)s 人，这次改好送来 %(m)s 人。", n=kept, m=len(now)))
+        found.missing = _still_owed(owed, people, newest) - newest.wrong_rows
+    if found.missing:
+        found.faults.append(RowFault(0, 0, "", _("此前有错的行中，还有 %(n)s 行没有送来。", n=found.missing),
+                                     _("请把其余的行也改好上传；不报名的，可选择只导入无误的人员。")))
     return found
+
+
+def _still_owed(owed: int, people: dict[str, PersonRow], came: Roster) -> int:
+    """How many wrong rows are still to come after one more workbook: each person who is new to the list, and each row that is
+    still wrong, was one of them; a workbook that has everybody again begins anew."""
+    named = {person.id_number for person in came.people}
+    if people.keys() <= named:
+        return came.wrong_rows
+    return max(owed - len(named - people.keys()) - came.wrong_rows, 0) + came.wrong_rows
 
 
 def _write_people(batch: ImportBatch, found: _Found, people: list[PersonRow]) -> None:
@@ -233,12 +249,11 @@ def _write_people(batch: ImportBatch, found: _Found, people: list[PersonRow]) ->
     rows = [(*same, person.name, number, number_index, phone, phone_index, person.sex, person.birth, person.occupation_id,
              person.level_id, person.title_id, person.education_id, person.note, at)
             for person, number, number_index, phone, phone_index in sealed]
-    left = len({fault.row for fault in found.faults if fault.row})
     with transaction() as session:
         if _is_called_off(plan.id):
             _end_called_off(batch)
         elif workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(rows), good=0,
-                         faulty_rows=left, fault_count=len(found.faults), faults=_listed(found.faults), findings=_findings(found)):
+                           **_told(found)):
             bulk.load(session, Enrolment.__table__, DRAFT_COLUMNS, rows, ready=SEALED_COLUMNS)
 
 
@@ -258,8 +273,7 @@ def _end_called_off(batch: ImportBatch) -> None:
 
 def _write_unmapped(batch: ImportBatch, found: _Found) -> None:
     with transaction():
-        workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "unmapped", faults=_listed(found.faults),
-                      fault_count=len(found.faults), findings=_findings(found))
+        workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "unmapped", **_told(found))
 
 
 def _write_faults(batch: ImportBatch, data: bytes, found: _Found, people: list[PersonRow], report: Report) -> None:
@@ -274,9 +288,7 @@ def _write_faults(batch: ImportBatch, data: bytes, found: _Found, people: list[P
         except DocumentFault:
             marked = None  # the list on the page is complete without it
     report(2, 3)
-    rows = len({fault.row for fault in found.faults if fault.row})
-    values: dict[str, Any] = {"faults": _listed(found.faults), "fault_count": len(found.faults), "faulty_rows": rows, "good": len(people),
-              "take_good": False, "findings": _findings(found)}
+    values: dict[str, Any] = {"good": len(people), "take_good": False, **_told(found)}
     try:
         _move_faulty(batch, values, marked)
     except GatewayError:
@@ -297,6 +309,12 @@ def _marked_name(name: str) -> str:
     """标注-名单.xlsx, whatever was brought: what goes out is an .xlsx."""
     stem = name.removeprefix("标注-").rpartition(".")[0] or name
     return f"标注-{stem[:170]}.xlsx"
+
+
+def _told(found: _Found) -> dict[str, Any]:
+    """What a batch keeps of what was found, whatever becomes of it."""
+    return {"faults": _listed(found.faults), "fault_count": len(found.faults), "faulty_rows": found.faulty_rows,
+            "findings": _findings(found)}
 
 
 def _listed(faults: list[RowFault]) -> list[dict[str, object]]:
