@@ -110,7 +110,7 @@ def test_a_name_that_no_font_can_print_is_said_on_the_page_and_on_the_ticket(log
     assert "字库里没有下列姓名中的字" in client.get(f"/exams/{exam.id}").text
     exam.review_state = "draft"
     db.session.commit()
-    assert "字库里没有下列姓名中的字" in client.get(f"/exams/{exam.id}/edit").text, "before the rooms are drawn up"
+    assert "王\U0003fffe（U+3FFFE）" in client.get(f"/exams/{exam.id}/edit").text, "before the rooms are drawn up"
     exam.review_state = "approved"
     db.session.commit()
     found = text(client.post(f"/exams/{exam.id}/tickets").data)

@@ -68,7 +68,7 @@ class ExamDoorView(PortalView):
         if found.elsewhere:
             return str(_("不在本考场，应到%(where)s。", where=where))
         if found.again:
-            return str(_("这张准考证 %(at)s 已由%(by)s核验入场（%(where)s）。请核对身份证，谨防冒用。", where=where, by=found.admitted_by,
+            return str(_("这张准考证 %(at)s 已由%(by)s核验入场，%(where)s。请核对身份证，谨防冒用。", where=where, by=found.admitted_by,
                          at=_clock(found.admitted_at)))
         if found.typed:
             return str(_("%(where)s。只按准考证号查到，没有核验二维码，请核对身份证。", where=where))

@@ -155,12 +155,16 @@ def lacking_signs(name: str) -> str:
     signs = missing_glyphs(name)
     if not signs:
         return ""
-    return str(_("姓名中有字库没有的字（%(codes)s），请监考人员用笔补写。", codes="、".join(f"U+{ord(sign):04X}" for sign in signs)))
+    return str(_("姓名中有字库没有的字（%(codes)s），请监考人员用笔补写。", codes=_codes(signs)))
 
 
 def unprintable(people: Iterable[Enrolment]) -> list[str]:
-    """The names that hold characters no font here can print."""
-    return [each.name for each in people if missing_glyphs(each.name)]
+    """The names that hold characters no font here can print, each with their codes: a screen may have no glyph for them either."""
+    return [f"{each.name}（{_codes(signs)}）" for each in people if (signs := missing_glyphs(each.name))]
+
+
+def _codes(signs: Iterable[str]) -> str:
+    return "、".join(f"U+{ord(sign):04X}" for sign in signs)
 
 
 def ticket_rules() -> list[str]:

@@ -92,6 +92,7 @@
       document.open();
       document.write(request.responseText);
       document.close();
+      window.scrollTo(0, 0);
     });
     request.send(new FormData(form, pressed));
   }
