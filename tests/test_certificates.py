@@ -50,30 +50,6 @@ def test_pressing_twice_makes_no_second_one(login: Any, make: Any, run_jobs: Any
     assert len(issued()) == 3
 
 
-def test_two_at_once_make_each_certificate_once_and_leave_no_gap(app: Any, make: Any) -> None:
-    report = make.report(people=5)
-    db.session.commit()
-    barrier = threading.Barrier(2)
-
-    def run() -> None:
-        with app.app_context():
-            barrier.wait()
-            try:
-                certificates.run_issue(report.id, lambda done, total: None)
-            finally:
-                db.session.remove()
-
-    threads = [threading.Thread(target=run) for _each in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    db.session.rollback()
-    serials = [int(row.number[-6:]) for row in issued()]
-    assert serials == [1, 2, 3, 4, 5]
-    assert db.session.scalars(select(CertificateCounter.last)).one() == 5
-
-
 def test_two_exams_at_once_that_begin_a_counter_share_it(app: Any, make: Any) -> None:
     """The counter's row is not there yet: both make it, one waits, neither fails."""
     reports = [make.report(people=3).id for _each in range(2)]

@@ -151,7 +151,7 @@ def test_one_run_takes_no_more_than_a_batch(waiting: list[Certificate], standins
     assert arrived(standins) == {row.number: 1 for row in waiting}
 
 
-def test_two_pushes_at_once_send_each_number_once(app: Any, make: Any, standins: Any) -> None:
+def two_at_once(app: Any, make: Any) -> None:
     certificates.run_issue(make.report(people=20).id, lambda done, total: None)
     db.session.commit()
     barrier = threading.Barrier(2)
@@ -170,8 +170,24 @@ def test_two_pushes_at_once_send_each_number_once(app: Any, make: Any, standins:
     for thread in threads:
         thread.join()
     db.session.rollback()
+
+
+def test_two_pushes_at_once_send_each_number_once(app: Any, make: Any, standins: Any) -> None:
+    two_at_once(app, make)
     assert states() == ["pushed"] * 20
     assert set(arrived(standins).values()) == {1}
+
+
+def test_without_the_lease_two_pushes_at_once_would_send_numbers_twice(app: Any, make: Any, standins: Any, monkeypatch: Any) -> None:
+    """Negative control; the register takes them once all the same."""
+    def look(size: int) -> list[int]:
+        return list(db.session.scalars(select(Certificate.id).where(Certificate.push_state == "waiting").limit(size)))
+
+    monkeypatch.setattr(push, "_lease", look)
+    two_at_once(app, make)
+    assert max(arrived(standins).values()) == 2
+    assert states() == ["pushed"] * 20
+    assert len(standins.control("ministry", "certificates.json")["certificates"]) == 20
 
 
 def test_a_worker_killed_after_sending_sends_the_same_number_again_and_no_harm_is_done(waiting: list[Certificate], standins: Any,

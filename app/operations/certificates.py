@@ -68,6 +68,8 @@ def start_issue(reports: Iterable[ScoreReport], *, actor: Actor) -> list[Job]:
                 raise Forbidden(_("只有负责审核的主管部门可以生成证书。"))
             if report.review_state != "approved":
                 raise Conflict(_("“%(name)s”的成绩尚未审核通过，不能生成证书。", name=str(report)))
+        # Two who press at once come one after the other: the second finds the job of the first.
+        session.execute(select(ScoreReport.id).where(ScoreReport.id.in_(ids)).order_by(ScoreReport.id).with_for_update())
         wanting = set(session.scalars(select(ScoreReport.id).where(ScoreReport.id.in_(ids), lacks_certificates())))
         under_way = {job.subject_id: job for job in session.scalars(select(Job).where(
             Job.name == ISSUE_JOB, Job.subject_id.in_(wanting), Job.state.in_(("waiting", "running"))))}
