@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
@@ -20,23 +21,36 @@ DIGESTS = {"sha256": 32, "sha384": 48, "sha512": 64}
 
 
 @lru_cache(maxsize=2)
-def _authority(day: datetime, usage: str) -> tuple[Any, Any]:
-    """A key and a certificate that it has signed itself, good from the day before for ten years. Drawn when first asked for; a token
-    carries its certificate, so nothing hangs on it afterwards."""
-    from asn1crypto import keys
+def _authority(day: datetime, usage: str) -> Any:
+    """pyHanko's time stamper with a key and a certificate that it has signed itself, good from the day before for ten years. Drawn when
+    first asked for; a token carries its certificate, so nothing hangs on it afterwards."""
+    from asn1crypto import cms, core
     from asn1crypto import x509 as asn1
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from pyhanko.sign.general import as_signing_certificate_v2
+    from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"), x509.NameAttribute(NameOID.COMMON_NAME, "时间戳服务（演示）")])
     own = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
            .serial_number(x509.random_serial_number()).not_valid_before(day - timedelta(days=1)).not_valid_after(day + timedelta(days=3653))
            .add_extension(x509.ExtendedKeyUsage([getattr(ExtendedKeyUsageOID, usage)]), critical=True).sign(key, hashes.SHA256()))
-    private = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return keys.PrivateKeyInfo.load(private), asn1.Certificate.load(own.public_bytes(serialization.Encoding.DER))
+
+    class Stamper(DummyTimeStamper):  # type: ignore[misc]
+        """Its own way to sign reads the key anew each time, which takes 50 ms."""
+
+        def _sign_tst_info(self, tst_info_data: bytes, md_algorithm: str, dt: datetime) -> tuple[bytes, Any]:
+            kind: Any = getattr(hashes, md_algorithm.upper())()
+            attributes = cms.CMSAttributes([{"type": name, "values": (value,)} for name, value in (
+                ("content_type", "tst_info"), ("signing_time", cms.Time({"utc_time": core.UTCTime(dt)})),
+                ("signing_certificate_v2", as_signing_certificate_v2(self.tsa_cert)),
+                ("message_digest", hashlib.new(md_algorithm, tst_info_data).digest()))])
+            return key.sign(attributes.dump(), padding.PKCS1v15(), kind), attributes
+
+    return Stamper(asn1.Certificate.load(own.public_bytes(serialization.Encoding.DER)), None)
 
 
 def _refusal(why: str, words: str) -> bytes:
@@ -56,7 +70,6 @@ def stamped(state: State, data: bytes, fault: str) -> bytes:
     (over another digest), `stale` (the answer to another request), `forged` (a signature that is none), `usage` (a certificate that is
     for something else)."""
     from asn1crypto import tsp
-    from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
     try:
         asked = tsp.TimeStampReq.load(data, strict=True)
@@ -75,13 +88,15 @@ def stamped(state: State, data: bytes, fault: str) -> bytes:
     if fault == "stale":
         asked["nonce"] = 7
     now = state.now().replace(microsecond=0)
-    key, own = _authority(now.replace(hour=0, minute=0, second=0), "CODE_SIGNING" if fault == "usage" else "TIME_STAMPING")
-    answer = DummyTimeStamper(own, key, fixed_dt=now).request_tsa_response(asked)
+    with state.lock:
+        stamper = _authority(now.replace(hour=0, minute=0, second=0), "CODE_SIGNING" if fault == "usage" else "TIME_STAMPING")
+        stamper.fixed_dt = now
+        answer = stamper.request_tsa_response(asked)
     if fault == "forged":
         signer = answer["time_stamp_token"]["content"]["signer_infos"][0]
         signer["signature"] = bytes(256)
     state.add("stamp", {"digest": digest.hex(), "at": now.isoformat()})
-    token: bytes = answer.dump(force=True)
+    token: bytes = answer.dump()
     return token
 
 

@@ -1,4 +1,4 @@
-"""Under fire, with the real product: a broker emptied while an order waits."""
+"""Under fire, with the real product: a broker emptied while an order waits, a worker killed while certificates are signed and pushed."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
-from app import create_app
+from app import clock, create_app
 from app.demo import PASSWORD
-from app.extensions import db
+from app.extensions import db, transaction
 from config import load
-from models import Enrolment, Order, TrainingPlan
+from models import Certificate, CertificateEvent, Enrolment, Job, Order, StoredFile, Timer, TrainingPlan
 from tests import services
 from tests.factory import Factory
 from tests.walker import let_pass
 
 ENTERPRISE = "91330100MA2AAAA05G"
+# Three chunks of signing, and seven times as many as are pushed at once.
+CERTIFICATES = 60
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +52,21 @@ def inside(product: services.Portal) -> Iterator[Flask]:
 class Clerk:
     """A person's session, over plain HTTP."""
 
-    def __init__(self, product: services.Portal, username: str = ENTERPRISE) -> None:
+    def __init__(self, product: services.Portal, username: str = ENTERPRISE, party: str = "enterprise") -> None:
         self.product = product
         self.http = requests.Session()
         self.http.trust_env = False
-        self.send("/login/", {"party": "enterprise", "username": username, "password": PASSWORD}, at="/login/")
+        self.send("/login/", {"party": party, "username": username, "password": PASSWORD}, at="/login/")
 
     def send(self, path: str, data: dict[str, str], *, at: str = "/", files: Any = None) -> requests.Response:
         """Post a form with the token of the page `at`."""
-        page = self.http.get(self.product.url + at, timeout=30).text
-        token = re.findall(r'<meta name="csrf-token" content="([^"]+)"', page)[0]
-        answer = self.http.post(self.product.url + path, data={**data, "csrf_token": token}, files=files, timeout=60)
+        answer = self.http.post(self.product.url + path, data={**data, "csrf_token": self.token(at)}, files=files, timeout=60)
         answer.raise_for_status()
         return answer
+
+    def token(self, at: str) -> str:
+        """The token of a page's forms."""
+        return str(re.findall(r'<meta name="csrf-token" content="([^"]+)"', self.http.get(self.product.url + at, timeout=30).text)[0])
 
 
 def wait_for(what: Callable[[], Any], seconds: float, why: str) -> Any:
@@ -98,6 +103,92 @@ def test_an_order_expires_on_time_though_the_broker_was_emptied(product: service
     assert drafts == ["draft"] * 3
     db.session.rollback()
     assert "可以生成订单" in clerk.http.get(f"{product.url}/enrol/batches/{batch_id}", timeout=30).text
+
+
+def fresh(statement: Any) -> Any:
+    """One value as it is now; no lock is kept."""
+    db.session.rollback()
+    found = db.session.scalar(statement)
+    db.session.rollback()
+    return found
+
+
+def ministry(product: services.Portal, verb: str, **settings: Any) -> Any:
+    """Look at the register of the stand-in, or tell it something."""
+    address = f"http://127.0.0.1:{product.environ['STANDINS_PORT']}/ministry/_control/{verb}"
+    answer = requests.post(address, json=settings, timeout=20) if settings else requests.get(address, timeout=20)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def calls(product: services.Portal) -> int:
+    """How many requests have reached the register."""
+    return sum(ministry(product, "certificates.json")["calls"].values())
+
+
+def end_leases() -> None:
+    """As if the time of every lease had passed: those of jobs, and those of certificates on their way."""
+    at = clock.now()
+    with transaction() as session:
+        session.execute(update(Job).where(Job.state == "running").values(lease_until=at - timedelta(seconds=1)))
+        session.execute(update(Certificate).where(Certificate.push_state == "waiting").values(push_due_at=at))
+
+
+def push_at(moment: datetime) -> None:
+    with transaction() as session:
+        session.execute(update(Timer).where(Timer.name == "push_certificates").values(due_at=moment))
+
+
+def test_a_worker_killed_while_signing_makes_each_certificate_once_after_all(product: services.Portal, inside: Flask) -> None:
+    make = Factory()
+    make.serial = 30_000
+    push_at(clock.now() + timedelta(days=1))
+    report = make.report(people=CERTIFICATES)
+    report_id = report.id
+    db.session.rollback()  # a look must not hold the lock the product needs
+    clerk = Clerk(product, "hangzhou", "authority")
+    clerk.send("/certificates/issue/", {"ids": str(report_id)}, at="/certificates/issue/")
+    drawn, job = select(func.count(Certificate.file_id)), select(Job.state).where(Job.name == "render_certificates")
+    wait_for(lambda: fresh(drawn), 60, "nothing was ever signed")
+    product.kill("worker")
+    before = dict(db.session.execute(select(Certificate.id, Certificate.file_id).where(Certificate.file_id.is_not(None))).all())
+    db.session.rollback()
+    assert 0 < len(before) < CERTIFICATES, "all were signed before the worker was killed: the test proves nothing"
+    assert fresh(job) == "running"
+    end_leases()
+    wait_for(lambda: fresh(job) == "done", 90, "the signing was not taken up again")
+    after = dict(db.session.execute(select(Certificate.id, Certificate.file_id)).all())
+    assert before.items() <= after.items(), "what was signed stays as it was handed out"
+    assert len(set(after.values()) - {None}) == CERTIFICATES
+    assert fresh(select(func.count(StoredFile.id)).where(StoredFile.kind == "certificate")) == CERTIFICATES
+    for key in (min(before), min(after.keys() - before.keys())):
+        pdf = clerk.http.get(f"{product.url}/certificates/{key}/certificate.pdf", timeout=30)
+        said = clerk.http.post(f"{product.url}/verify/", data={"csrf_token": clerk.token("/verify/")},
+                               files={"file": ("证书.pdf", pdf.content)}, headers={"X-Requested-With": "fetch"}, timeout=30).json()
+        assert (said["untouched"], said["state"]) == (True, "valid")
+
+
+def test_a_worker_killed_while_pushing_registers_each_certificate_once(product: services.Portal, inside: Flask) -> None:
+    """Goes on with the certificates of the test before."""
+    ministry(product, "settings", latency_s=1)
+    pushed = select(func.count(Certificate.id)).where(Certificate.push_state == "pushed")
+    push_at(clock.now())
+    wait_for(lambda: fresh(pushed), 60, "nothing was ever pushed")
+    wait_for(lambda: calls(product) > fresh(pushed), 20, "no more were sent")
+    product.kill("worker")
+    before, arrived = fresh(pushed), calls(product)
+    assert 0 < before < CERTIFICATES, "all were pushed before the worker was killed: the test proves nothing"
+    assert arrived > before, "some were on their way, and nobody knows what became of them"
+    ministry(product, "settings", latency_s=0)
+    push_at(clock.now())
+    end_leases()
+    wait_for(lambda: fresh(pushed) == CERTIFICATES, 90, "the push was not taken up again")
+    register = ministry(product, "certificates.json")
+    numbers = set(db.session.scalars(select(Certificate.number)))
+    assert set(register["certificates"]) == set(register["calls"]) == numbers
+    assert all(each["status"] == "valid" for each in register["certificates"].values())
+    assert calls(product) <= CERTIFICATES + arrived - before + 8, "what was written down is not sent again"
+    assert fresh(select(func.count(CertificateEvent.id)).where(CertificateEvent.kind == "pushed")) == CERTIFICATES
 
 
 def test_the_product_says_that_it_is_well_again(product: services.Portal) -> None:
