@@ -117,6 +117,17 @@ def put_off(job: Job, detail: str) -> None:
     move(Job, [job.id], "state", JOB_MOVES, "running", "waiting", due_at=later, lease_until=None, error=detail[:300])
 
 
+class MoreToDo(Exception):
+    """Raised by a job that has done a part, which is committed, and gives way: what else waits comes first, then it goes on."""
+
+
+def go_on(job: Job) -> None:
+    """The job has done a part of its work: it stands at the end of the line again, as the same row, with its progress."""
+    with transaction():
+        if move(Job, [job.id], "state", JOB_MOVES, "running", "waiting", due_at=clock.now(), lease_until=None, attempts=0):
+            after_commit(partial(ring, [job.id], queue_of(job.name)))
+
+
 def fail(job_id: int, detail: str) -> None:
     """The job cannot succeed as things are; a person may ask for it again."""
     move(Job, [job_id], "state", JOB_MOVES, "running", "failed", finished_at=clock.now(), lease_until=None,

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app import clock
+from app import clock, jobs
 from app.documents import signing
 from app.extensions import db
 from app.operations import certificate_papers, certificates, layouts, signing_keys
-from models import AuditEvent, Authority, Certificate, CertificateArchive, SigningKey, StoredFile
+from models import AuditEvent, Authority, Certificate, CertificateArchive, Job, SigningKey, StoredFile
+from workers.jobs import perform_here
 
 
 @pytest.fixture
@@ -136,6 +137,27 @@ def test_a_worker_killed_while_drawing_goes_on_where_it_stopped(make: Any, app: 
     assert len(first) == 1
     assert set(first) < set(files)
     assert None not in files
+
+
+def test_a_long_signing_gives_way_to_other_jobs_and_goes_on_as_the_same_job(make: Any, run_jobs: Any, standins: Any,
+                                                                           monkeypatch: Any) -> None:
+    monkeypatch.setattr(certificate_papers, "PART", 2)
+    report = make.report(people=5)
+    certificates.run_issue(report.id, lambda done, total: None)
+    odd = db.session.scalars(select(Certificate).order_by(Certificate.number)).first()
+    odd.name = "王\ue000"
+    job = db.session.scalars(select(Job).where(Job.name == certificates.RENDER_JOB)).one()
+    push = jobs.schedule("push_certificates", 0)
+    db.session.commit()
+    assert jobs.due() == [job.id, push.id]
+    perform_here(job.id)
+    db.session.expire_all()
+    assert (job.state, job.percent, jobs.due()) == ("waiting", 60, [push.id, job.id]), "the push comes next"
+    assert len(db.session.scalars(select(StoredFile.id).where(StoredFile.kind == "certificate")).all()) == 2
+    run_jobs()
+    assert (job.state, "字库里没有" in job.error) == ("failed", True), "the one that cannot be printed is named at the end"
+    assert db.session.scalar(select(func.count(Certificate.file_id))) == 4
+    assert db.session.scalar(select(func.count()).where(Job.name == certificates.RENDER_JOB)) == 1
 
 
 def test_a_name_that_no_font_can_print_is_said_and_holds_up_nobody(make: Any, login: Any, run_jobs: Any) -> None:

@@ -74,7 +74,8 @@ class CertificateIssueView(PortalView):
                        searches=(Search("q", _l("姓名"), lambda text: like(Certificate.name, text)),), filters=(push_filter(),),
                        options=LISTED, size=100)
         return self.page("portal/certificates/issued.html", report=report, title=report.exam_plan.name, listing=rows,
-                         job=_jobs([report.id]).get(report.id), counts=_counts([report.id]).get(report.id, (0, 0)))
+                         job=_jobs([report.id]).get(report.id), signing=jobs.latest(certificates.RENDER_JOB, report.id),
+                         counts=_counts([report.id]).get(report.id, (0, 0)))
 
 
 def _counts(report_ids: list[int]) -> dict[int, tuple[int, int]]:

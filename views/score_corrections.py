@@ -13,13 +13,12 @@ from app import workflow
 from app.errors import NotFound, PortalError
 from app.operations import score_corrections, scores
 from app.operations.scores import RESULTS
-from app.presentation import moment
 from models import Enrolment, ExamPlan, ScoreCorrection, ScoreCorrectionLine, Sitting
 from views import score_grid
 from views.base import PortalView, page, said
-from views.listing import Search, like
 from views.records import events_of
-from views.reviewing import Column, ReviewDesk
+from views.reviewing import Column
+from views.score_desk import ExamDesk, exam_columns
 
 LINES = selectinload(ScoreCorrection.lines).joinedload(ScoreCorrectionLine.sitting).joinedload(Sitting.enrolment).joinedload(
     Enrolment.enterprise)
@@ -101,25 +100,14 @@ class ScoreCorrectionView(PortalView):
         return self.to("ScoreView.show", exam_id=exam_id)
 
 
-class ScoreCorrectionReviewView(ReviewDesk):
+class ScoreCorrectionReviewView(ExamDesk):
     """成绩更正审核."""
 
     route_base = "/reviews/corrections"
     kind = "score_correction"
     title = _l("成绩更正审核")
     show_template = "portal/scores/correction_review.html"
-    columns = (
-        Column(_l("考核计划"), lambda row: row.exam_plan.name),
-        Column(_l("培训机构"), lambda row: row.institution.name),
-        Column(_l("原因"), lambda row: row.reason[:40]),
-        Column(_l("上报时间"), lambda row: moment(row.submitted_at)),
-    )
-
-    def searches(self) -> Any:
-        return (Search("q", _l("考核计划"), lambda text: ScoreCorrection.exam_plan.has(like(ExamPlan.name, text))),)
-
-    def options(self) -> Any:
-        return (joinedload(ScoreCorrection.exam_plan), joinedload(ScoreCorrection.institution))
+    columns = exam_columns(Column(_l("原因"), lambda row: row.reason[:40]))
 
     def show_values(self, subject: ScoreCorrection) -> dict[str, Any]:
         correction = self.fetch(ScoreCorrection, subject.id, LINES)

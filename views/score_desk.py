@@ -1,4 +1,4 @@
-"""成绩审核: the authority's desk, with how the marks are spread and what stands out (B5)."""
+"""成绩审核: the authority's desk, with how the marks are spread and what stands out (B5); and what all desks of an exam's marks share."""
 
 from __future__ import annotations
 
@@ -19,25 +19,30 @@ from views.reviewing import Column, ReviewDesk
 from views.scores import exported, sitting_list
 
 
-class ScoreReviewView(ReviewDesk):
+class ExamDesk(ReviewDesk):
+    """A desk of what institutions report of their exams."""
+
+    def searches(self) -> Any:
+        return (Search("q", _l("考核计划"), lambda text: self.model.exam_plan.has(like(ExamPlan.name, text))),)
+
+    def options(self) -> Any:
+        return (joinedload(self.model.exam_plan), joinedload(self.model.institution))
+
+
+def exam_columns(own: Column) -> tuple[Column, ...]:
+    """The columns of such a desk; `own` is the one in which they differ."""
+    return (Column(_l("考核计划"), lambda row: row.exam_plan.name), Column(_l("培训机构"), lambda row: row.institution.name), own,
+            Column(_l("上报时间"), lambda row: moment(row.submitted_at)))
+
+
+class ScoreReviewView(ExamDesk):
     """成绩审核."""
 
     route_base = "/reviews/scores"
     kind = "score_report"
     title = _l("成绩审核")
     show_template = "portal/scores/review.html"
-    columns = (
-        Column(_l("考核计划"), lambda row: row.exam_plan.name),
-        Column(_l("培训机构"), lambda row: row.institution.name),
-        Column(_l("考核时间"), lambda row: moment(row.exam_plan.starts_at)),
-        Column(_l("上报时间"), lambda row: moment(row.submitted_at)),
-    )
-
-    def searches(self) -> Any:
-        return (Search("q", _l("考核计划"), lambda text: ScoreReport.exam_plan.has(like(ExamPlan.name, text))),)
-
-    def options(self) -> Any:
-        return (joinedload(ScoreReport.exam_plan), joinedload(ScoreReport.institution))
+    columns = exam_columns(Column(_l("考核时间"), lambda row: moment(row.exam_plan.starts_at)))
 
     def show_values(self, subject: ScoreReport) -> dict[str, Any]:
         exam = self.fetch(ExamPlan, subject.exam_plan_id, joinedload(ExamPlan.plan))

@@ -96,6 +96,8 @@ def perform_here(job_id: int) -> bool:
         return False
     try:
         JOBS[job.name](job.subject_id, _reporter(job_id))
+    except jobs.MoreToDo:
+        jobs.go_on(job)
     except GatewayError as error:
         db.session.rollback()
         log.warning("%s %s: %s", job.name, job.subject_id, error)
