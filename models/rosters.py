@@ -72,6 +72,8 @@ class RosterUpload(Model):
     # Field -> column, where a person has said it for this workbook.
     columns: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
     consent: Mapped[str] = mapped_column(String(300))
+    # That of the page it was brought on: the job answers in it.
+    language: Mapped[str] = mapped_column(String(20), default="zh_Hans_CN")
     created_by_id: Mapped[int]
     created_by_name: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from openpyxl import load_workbook
 
@@ -58,3 +63,25 @@ def photo_zip(people: list[Person], kind: str) -> bytes:
             data = samples.portrait(n) if kind == "portrait" else samples.id_front(person.name, person.id_number)
             archive.writestr(f"{person.id_number}.jpg", data)
     return out.getvalue()
+
+
+def padded(archive: bytes) -> bytes:
+    """The zip with a film in it, so that it is sent in parts."""
+    out = io.BytesIO(archive)
+    with zipfile.ZipFile(out, "a") as zipped:
+        zipped.writestr("开工.mp4", os.urandom(9 << 20))
+    return out.getvalue()
+
+
+@contextmanager
+def front_folder(people: list[Person]) -> Iterator[Path]:
+    """A folder on the desktop with the ID fronts of people, some in a folder of their own, a stranger's, and what else lies in folders."""
+    with tempfile.TemporaryDirectory() as desktop:
+        folder = Path(desktop) / "证件照"
+        (folder / "二组").mkdir(parents=True)
+        for n, person in enumerate(people):
+            (folder / ("二组" if n % 2 else "") / f"{person.id_number}.jpg").write_bytes(samples.id_front(person.name, person.id_number))
+        (folder / "330106199001010018.jpg").write_bytes(samples.portrait())
+        for litter in (".DS_Store", "Thumbs.db", "说明.docx"):
+            (folder / litter).write_bytes(b"x")
+        yield folder

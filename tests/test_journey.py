@@ -17,7 +17,7 @@ from pypdf import PdfReader
 
 from app.documents import samples
 from tests.licences import Licence, Shot, invent, photograph, uscc
-from tests.people import Person, filled_roster, people_of, photo_zip
+from tests.people import Person, filled_roster, front_folder, padded, people_of, photo_zip
 from tests.services import Portal
 from tests.walker import Walker, let_pass, walking
 
@@ -194,19 +194,25 @@ def bring(enterprise: Walker, data: bytes) -> None:
 
 
 def upload_photos(enterprise: Walker, batch: str, workers: list[Person]) -> None:
-    """Step 6: portraits in a zip, ID fronts as many files with one left out, the last one by itself."""
+    """Step 6: portraits in a zip of some parts, ID fronts as a folder with one left out, the last one by itself."""
     enterprise.press("去上传照片")
+    enterprise.page.locator("#photos-portrait").set_input_files([{"name": "照片.rar", "mimeType": "x/x", "buffer": b"Rar!"}])
+    enterprise.look("请改用 zip 格式")
+    parts: list[str] = []
+    enterprise.page.on("request", lambda request: parts.append(request.url) if "/parts/" in request.url else None)
     enterprise.page.locator("#photos-portrait").set_input_files(
-        [{"name": "portraits.zip", "mimeType": "application/zip", "buffer": photo_zip(workers, "portrait")}])
+        [{"name": "portraits.zip", "mimeType": "application/zip", "buffer": padded(photo_zip(workers, "portrait"))}])
     with enterprise.page.expect_navigation():  # sent in parts by the page's script, which then goes on
         enterprise.press("点我批量上传寸照")
+    assert len(parts) == 2
     enterprise.reload_until("匹配 60 人")
-    fronts = [{"name": f"{person.id_number}.jpg", "mimeType": "image/jpeg", "buffer": samples.id_front(person.name, person.id_number)}
-              for person in workers[:-1]]
-    stranger = {"name": "330106199001010018.jpg", "mimeType": "image/jpeg", "buffer": samples.portrait()}
-    enterprise.page.locator("#photos-id_front").set_input_files([*fronts, stranger])
-    with enterprise.page.expect_navigation():  # sent in parts by the page's script, which then goes on
-        enterprise.press("点我批量上传身份证正面照")
+    with front_folder(workers[:-1]) as folder:
+        enterprise.drop("label.drop:has(#photos-id_front)", folder)
+        enterprise.look("共 61 个文件")
+        enterprise.press("去掉标红的 1 个")
+        enterprise.look("共 60 个文件")
+        with enterprise.page.expect_navigation():
+            enterprise.press("点我批量上传身份证正面照")
     enterprise.reload_until("匹配 59 人")
     enterprise.look("名单中没有这个身份证号", "还有 1 人缺照片")
     enterprise.page.get_by_label("照片", exact=True).select_option(label="缺身份证正面照")

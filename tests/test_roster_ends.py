@@ -107,3 +107,12 @@ def test_a_long_import_keeps_its_lease_while_a_workbook_is_read_and_marked(login
     run_jobs()
     assert only_batch().state == "faulty"
     assert min(told.count(0), told.count(1)) > 1, "while it is read, and while it is marked"
+
+
+def test_faults_are_told_in_the_language_of_the_page_the_list_was_brought_on(login: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    client = login(ENTERPRISE)
+    client.get("/lang/en")
+    location = bring(client, plan, book([line(1, phone="1"), line(2)])).location
+    run_jobs()
+    assert reasons(only_batch()) == "A mobile number has 11 digits and begins with 1."
+    assert "It has 1 digits" in client.get(location).text

@@ -97,6 +97,19 @@ class Walker:
         chosen = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files]
         self.page.locator(f'input[type="file"][name="{label}"]').set_input_files(chosen)
 
+    def drop(self, selector: str, folder: Path) -> None:
+        """Drag a folder from the desktop onto a place of the page."""
+        place = self.page.locator(selector)
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        assert box is not None
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+        session = self.page.context.new_cdp_session(self.page)
+        for step in ("dragEnter", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": step, **at, "data": data})
+        session.detach()
+
     def path(self) -> str:
         """Where the person is."""
         return str(self.page.url).removeprefix(self.portal.url)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from flask_babel import force_locale, get_locale
 from flask_babel import gettext as _
 from sqlalchemy import delete, select
 
@@ -145,8 +146,8 @@ def _check_upload(data: bytes, consent: bool) -> None:
 
 
 def _upload(batch: ImportBatch, stored_id: int, actor: Actor) -> None:
-    db.session.add(RosterUpload(batch_id=batch.id, workbook_id=stored_id, consent=consent_words(), created_by_id=actor.user_id,
-                                created_by_name=actor.name[:100], created_at=clock.now()))
+    db.session.add(RosterUpload(batch_id=batch.id, workbook_id=stored_id, consent=consent_words(), language=str(get_locale()),
+                                created_by_id=actor.user_id, created_by_name=actor.name[:100], created_at=clock.now()))
     db.session.flush()
 
 
@@ -180,6 +181,11 @@ def run_import(batch_id: int, report: Report) -> None:
     batch = db.session.get(ImportBatch, batch_id)
     if batch is None or batch.state != "waiting":
         return
+    with force_locale(batch.uploads[-1].language):
+        _import(batch, report)
+
+
+def _import(batch: ImportBatch, report: Report) -> None:
     if batch.plan.cancelled_at is not None:
         _end_called_off(batch)
         return

@@ -5,13 +5,27 @@
   const size = (bytes) => (bytes < 1048576 ? `${Math.max(1, Math.round(bytes / 1024))} KB` : `${(bytes / 1048576).toFixed(1)} MB`);
   const make = (tag, text, css = "") => Object.assign(document.createElement(tag), { textContent: text, className: css });
 
-  function faultOf(file, others, accept) {
+  function faultOf(file, before, accept) {
     const name = file.name.toLowerCase();
     const allowed = accept.split(",").map((each) => each.trim().toLowerCase()).filter((each) => each.startsWith("."));
+    if (allowed.includes(".zip") && /\.(rar|7z|tar|gz)$/.test(name)) return words.useZip;
     if (allowed.length && !allowed.some((each) => name.endsWith(each))) return words.wrongType;
     if (file.size === 0) return words.emptyFile;
-    if (others.filter((other) => other.name.toLowerCase() === name).length > 1) return words.sameName;
+    if (before.some((other) => other.name.toLowerCase() === name)) return words.sameName;
     return "";
+  }
+
+  function leaveOut(input, right, count) {
+    const button = Object.assign(make("button", words.leaveOut.replace("{n}", String(count)), "btn btn-small"), { type: "button" });
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      const given = new DataTransfer();
+      right.forEach((file) => given.items.add(file));
+      input.files = given.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+      input.focus();
+    });
+    return button;
   }
 
   function show(box, input) {
@@ -19,10 +33,12 @@
     const total = files.reduce((sum, file) => sum + file.size, 0);
     const most = Number(box.dataset.most);
     let bad = 0;
-    const lines = files.map((file) => {
+    const right = [];
+    const lines = files.map((file, index) => {
       const line = document.createElement("li");
-      const fault = faultOf(file, files, input.accept) || (file.size > most ? box.dataset.tooBig : "");
+      const fault = faultOf(file, files.slice(0, index), input.accept) || (file.size > most ? box.dataset.tooBig : "");
       bad += fault ? 1 : 0;
+      if (!fault) right.push(file);
       const name = make("b", file.name);
       name.title = file.name;
       line.append(name, make("span", size(file.size)), make("span", fault || words.ready, fault ? "bad" : ""));
@@ -33,6 +49,8 @@
       const over = total > most;
       bad += over ? 1 : 0;
       line.append(make("b", words.sum.replace("{n}", String(files.length))), make("span", size(total)), make("span", over ? box.dataset.tooBig : "", "bad"));
+      /* of a whole folder one cannot choose anew for each file that does not belong */
+      if (right.length && right.length < files.length) line.append(leaveOut(input, right, files.length - right.length));
       lines.push(line);
     }
     box.querySelector("[data-files]").replaceChildren(...lines);
