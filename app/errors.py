@@ -54,3 +54,7 @@ class Conflict(PortalError):
     """The state has moved on: someone was faster, or the moment has passed."""
 
     status = 409
+
+
+class NoSeats(Conflict):
+    """The plan has too few seats left: there is a line to stand in."""

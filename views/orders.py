@@ -11,6 +11,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, scope
+from app.errors import NoSeats
 from app.extensions import db
 from app.operations import orders, withdrawals
 from app.presentation import moment
@@ -118,7 +119,7 @@ class OrderView(PortalView):
         plan_id = batch.plan_id
         try:
             order = orders.create(batch, actor=self.actor)
-        except orders.NoSeats as error:
+        except NoSeats as error:
             said(str(error), "danger")
             return self.to("EnrolView.plan", plan_id=plan_id, _anchor="waitlist")
         if order.payable:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock, jobs, notices, parameters, scope, workflow
 from app.actors import SYSTEM, Actor
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.errors import Conflict, Forbidden, Invalid, NoSeats, NotFound
 from app.extensions import db, let_go, transaction, will_write
 from app.gateways.errors import AlreadyPaid, GatewayError
 from app.gateways.payment import Trade
@@ -34,10 +34,6 @@ EXPIRE_JOB = "expire_order"
 FREE = "免费"
 # 20 million yuan: what a 32-bit count of fen and one Alipay trade both hold.
 MOST_FEN = 2_000_000_000
-
-
-class NoSeats(Conflict):
-    """The plan has too few seats left: there is a line to stand in."""
 
 
 def create(batch: ImportBatch, *, actor: Actor) -> Order:
