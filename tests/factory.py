@@ -130,6 +130,7 @@ class Factory:
             session.flush()
             trade = self.occupation(occupation) if occupation else plan.occupations[0].occupation
             title, education = session.scalars(select(Title)).first(), session.scalars(select(Education)).first()
+            level = self.level()
             picture = portrait = None
             for _each in range(people):
                 self.serial += 1
@@ -144,7 +145,7 @@ class Factory:
                     authority_id=plan.authority_id, order_id=order.id if order else None, state=state,
                     name=f"王建{chr(0x4E00 + self.serial % 500)}", id_number=number, id_number_index=blind(number, "id_number"),
                     phone=phone, phone_index=blind(phone, "phone"), sex="男", birth=at.date().replace(year=1990),
-                    occupation_id=trade.id, level_id=self.level().id, title_id=title.id,  # type: ignore[union-attr]
+                    occupation_id=trade.id, level_id=level.id, title_id=title.id,  # type: ignore[union-attr]
                     education_id=education.id, created_at=at, portrait=portrait, id_front=picture))  # type: ignore[union-attr]
         db.session.expire_all()
         return row
@@ -168,10 +169,10 @@ class Factory:
         db.session.expire_all()
         return row
 
-    def attended(self, people: int = 3, *, absent: int = 0, **values: Any) -> TrainingPlan:
+    def attended(self, people: int = 3, *, absent: int = 0, photos: bool = True, **values: Any) -> TrainingPlan:
         """A plan whose class was held and whose attendance is confirmed; the first `absent` people were away."""
         plan = self.plan(**values)
-        order = self.paid(plan, people)
+        order = self.paid(plan, people, photos=photos)
         at = clock.now()
         with transaction() as session:
             row = session.get_one(TrainingPlan, plan.id)

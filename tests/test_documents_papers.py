@@ -266,6 +266,14 @@ def test_rare_characters_of_names_print_and_those_that_cannot_are_named() -> Non
     assert missing_glyphs("张\ue000三\U0003fffe\ue000") == ["\ue000", "\U0003fffe"]
 
 
+def test_the_basic_block_and_extension_a_print_in_full() -> None:
+    package = [path for path in find_fonts().files if path.name in ("NotoSansSC-Regular.otf", "NotoSerifSC-Regular.otf")]
+    every = {*range(0x4E00, 0xA000), *range(0x3400, 0x4DC0)}
+    assert len(every) == 27_584
+    assert all(every <= fonts.read_cmap(path.read_bytes()) for path in package[:1])
+    assert missing_glyphs("".join(map(chr, sorted(every)))) == []
+
+
 def test_the_fonts_of_the_package_come_first() -> None:
     assert find_fonts().sans[0] == "Noto Sans SC"
     assert {path.name for path in find_fonts().files} >= {"NotoSansSC-Regular.otf", "NotoSerifSC-Regular.otf"}

@@ -18,7 +18,7 @@ from tests.test_exams import enrolled, form
 
 def drawn_up(login: Any, make: Any, people: int = 32, **changed: Any) -> ExamPlan:
     """An exam that was saved through the page."""
-    plan = make.attended(people, occupations=("020",))
+    plan = make.attended(people, photos=False, occupations=("020",))
     login("hjp").post(f"/exams/add/{plan.id}", data=form(plan, enrolled(plan), **changed))
     return db.session.scalars(select(ExamPlan).where(ExamPlan.plan_id == plan.id)).one()
 
@@ -58,7 +58,7 @@ def test_whoever_is_seated_stays_and_the_new_take_what_is_free() -> None:
 
 
 def test_the_rooms_are_shown_before_anything_is_saved(login: Any, make: Any) -> None:
-    plan = make.attended(32, occupations=("020",))
+    plan = make.attended(32, photos=False, occupations=("020",))
     answer = login("hjp").post(f"/exams/add/{plan.id}", data=form(plan, enrolled(plan), act="preview"))
     assert answer.status_code == 200
     assert "考场编排预览" in answer.text

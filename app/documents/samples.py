@@ -33,6 +33,7 @@ def paper(text: str) -> bytes:
     return _jpeg(image)
 
 
+@lru_cache(maxsize=8)
 def portrait(seed: int = 0) -> bytes:
     """A 一寸照 of 295 x 413 px on the usual blue: nobody's face, but one that a machine takes for a face."""
     image = Image.new("RGB", (295, 413), "#438edb")
