@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from app import clock, presentation
 from app.extensions import db
+from app.operations import door
 from app.operations.door import SAME_SCAN
 from app.operations.papers import token
 from models import ExamPlan, Sitting
@@ -84,6 +86,21 @@ def test_at_the_wrong_door_and_outside_the_hours_nobody_is_admitted(login: Any, 
         assert "未登记入场" in check(client, row, token(one)).json["message"]
         assert admitted(one).admitted_at is None
         exam = row
+
+
+def test_of_two_doors_at_once_one_admits(login: Any, today: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    exam, (one, *_rest) = today
+    named = door._named
+
+    def outrun(*args: Any) -> Any:
+        found = named(*args)
+        db.session.execute(update(Sitting).where(Sitting.id == one.id).values(admitted_at=clock.now(), admitted_by_name="另一位")
+                           .execution_options(synchronize_session=False))
+        return found
+
+    monkeypatch.setattr(door, "_named", outrun)
+    assert "已由另一位核验入场" in check(login("hjp"), exam, token(one)).json["message"]
+    assert admitted(one).admitted_by_name == "另一位"
 
 
 def test_an_admission_without_a_name_cannot_be_written(make: Any) -> None:

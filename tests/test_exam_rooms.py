@@ -264,3 +264,16 @@ def test_a_room_in_which_a_class_is_taught_at_that_time_is_told(login: Any, make
     assert ("的课堂，请换一间或改时间" in client.get(f"/exams/{exam.id}").text) == taken
     client.post(f"/exams/{exam.id}/submit")
     assert db.session.get_one(ExamPlan, exam.id, populate_existing=True).review_state == ("draft" if taken else "submitted")
+
+
+@pytest.mark.parametrize(("state", "told"), [
+    ("submitted", "请先撤回"), ("accepted", "审核期间不能修改"), ("approved", "已审核通过，不能再修改"),
+])
+def test_seats_of_a_plan_out_of_hand_stay_and_it_is_said_why(login: Any, make: Any, state: str, told: str) -> None:
+    exam = make.exam(state, people=1)
+    before = seats(exam)
+    client = login("hjp")
+    for answer in (client.get(f"/exams/{exam.id}/seats"), client.get(f"/exams/{exam.id}/edit"),
+                   client.post(f"/exams/{exam.id}/seats/again", data={"fresh": "1"}, follow_redirects=True)):
+        assert told in answer.text
+    assert seats(exam) == before

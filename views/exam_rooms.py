@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 from flask_babel import gettext as _
 
-from app.errors import Conflict, Invalid
+from app.errors import Invalid
 from app.operations import exam_rooms, exams, filings
 from models import ExamPlan, Sitting
 from views.base import PortalView, page, said
@@ -31,8 +31,7 @@ class ExamRoomView(PortalView):
 
     def _exam(self, exam_id: int) -> ExamPlan:
         exam = self.fetch(ExamPlan, exam_id, *DETAIL)
-        if not exam.editable:
-            raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
+        exam_rooms.check_editable(exam)
         return exam
 
     @page("/<int:exam_id>/seats", "edit")

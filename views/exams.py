@@ -125,8 +125,7 @@ class ExamView(PortalView):
     @page("/<int:exam_id>/edit", "edit", ("GET", "POST"))
     def edit(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id, *DETAIL)
-        if not exam.editable:
-            raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
+        exam_rooms.check_editable(exam)
         people = exams.candidates(exam.plan, exam, joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
         rooms = _rooms(exam.plan)
         draft = exams.ExamDraft(exam.place, exam.starts_at, exam.ends_at, [sitting.enrolment_id for sitting in exam.sittings],

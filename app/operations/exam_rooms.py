@@ -158,6 +158,15 @@ def _drop_empty(exam: ExamPlan) -> None:
 def still_editable(exam: ExamPlan) -> None:
     """Lock the exam plan's row. Raises `Conflict` once it is submitted."""
     db.session.refresh(exam, with_for_update={"of": type(exam)})
+    check_editable(exam)
+
+
+def check_editable(exam: ExamPlan) -> None:
+    """Raises `Conflict` once it is submitted, in the words of where it stands: only what is not accepted yet can be withdrawn."""
+    if exam.review_state == "approved":
+        raise Conflict(_("该考核计划已审核通过，不能再修改。"))
+    if exam.review_state == "accepted":
+        raise Conflict(_("主管部门已受理该考核计划，审核期间不能修改。"))
     if not exam.editable:
         raise Conflict(_("该考核计划已提交审核，不能修改。如需修改，请先撤回。"))
 
