@@ -59,6 +59,7 @@ def test_a_clean_list_of_a_cancelled_plan_offers_no_order(login: Any, make: Any,
         page = client.get(f"/enrol/batches/{batch.id}{path}").text
         assert "取消，不能再报名" in page
         assert "生成订单" not in page
+        assert "type=\"file\"" not in page
 
 
 def test_who_was_enrolled_since_the_first_workbook_is_left_out_by_name_and_the_rest_is_taken(
