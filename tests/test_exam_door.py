@@ -54,6 +54,9 @@ def test_a_ticket_shown_twice_is_told_with_the_time_and_by_whom(login: Any, toda
         assert again.json["scanned"] == 1
     assert check(client, exam, token(two)).json["tone"] == "ok"
     assert "2 / 3" in client.get(f"/exams/{exam.id}/door").text
+    page = client.get(f"/exams/{exam.id}").text
+    assert "已入场 2 人" in page
+    assert f"{at} 入场" in page
 
 
 def test_a_scan_sent_again_because_its_answer_was_lost_is_no_second_person(login: Any, today: Any) -> None:

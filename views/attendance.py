@@ -61,12 +61,13 @@ class AttendanceView(PortalView):
 
     def _show(self, plan: TrainingPlan, faults: Sequence[str] = ()) -> Any:
         rows, counts = self._people(plan), classes.attendance_of(plan)
+        sheet = attendance.sheet(plan, rows.rows)
         return self.page(
             "portal/attendance/show.html", plan=plan, title=_("%(name)s考勤", name=plan.name), listing=rows, faults=faults,
-            sheet=attendance.sheet(plan, rows.rows), counts=counts, question=question(counts),
+            sheet=sheet, counts=counts, question=question(counts),
             least=attendance.least_missed(plan),
             locked=plan.attendance_confirmed_at is not None, closed_to_confirming=classes.obstacle_to_confirming(plan),
-            unsettled=attendance.unsettled(plan), requests=unlocking.requests_of(plan),
+            unsettled=[each for each in sheet.sessions if each.unsettled], requests=unlocking.requests_of(plan),
             closed_to_unlocking=unlocking.obstacle_to_unlocking(plan))
 
     @page("/<int:plan_id>/attendance/marks", "mark", ("POST",))
