@@ -8,11 +8,13 @@ import logging
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import certifying, checking, desk, importing, listing, papers, portraits, pushing, reading, reviewing, seats, starting
-from bench.measure import Options, measure
+from bench.measure import Options, apart, measure
+from bench.place import make_ready
 
 SUBJECTS = {subject.name: subject for subject in (
     starting.SUBJECT, importing.SUBJECT, listing.SUBJECT, reviewing.SUBJECT, desk.SUBJECT, reading.SUBJECT, portraits.SUBJECT,
@@ -39,9 +41,11 @@ def main() -> None:
     options = Options(given.rounds, given.size, os.environ.get("DB", "") == "postgres")
     if not given.json:
         print(f"{'name':<12}{'ours s':>10}{'floor s':>10}{'ratio':>8}{'peak MB':>9}  counts", flush=True)
+    make_ready(options)
     for name in given.names or SUBJECTS:
         with tempfile.TemporaryDirectory(prefix="portal-bench-") as folder:
-            row = measure(SUBJECTS[name], Path(folder), options)
+            # Apart: what a row does before its samples (use the storage, say) must not be met by the next row's.
+            row, _peak = apart(partial(measure, SUBJECTS[name], Path(folder), options))
         print(json.dumps(row, ensure_ascii=False) if given.json else table_line(row), flush=True)
 
 

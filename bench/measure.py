@@ -51,18 +51,18 @@ class Sample:
     counts: Counts
 
 
-def sample(act: Act) -> Sample:
-    """Run `act` once in a fork of this process. Its peak is the fork's (or that of its largest child) as the kernel counted
-    it, unless the act tells `peak_mb` itself."""
+def apart(act: Callable[[], Any]) -> tuple[Any, float]:
+    """What `act` answers, run in a fork of this process, and the megabytes that fork (or its largest child) held at most as the
+    kernel counted them. The answer must be JSON's."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            seconds, counts = act()
+            answer = act()
             with os.fdopen(writing, "w", encoding="utf-8") as out:
-                json.dump([seconds, counts], out)
+                json.dump(answer, out)
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -70,14 +70,18 @@ def sample(act: Act) -> Sample:
             sys.stderr.flush()
             os._exit(code)
     os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as answer:
-        text = answer.read()
+    with os.fdopen(reading, encoding="utf-8") as told:
+        text = told.read()
     _pid, status, usage = os.wait4(pid, 0)
     if status or not text:
-        raise SystemExit(f"a sample failed (status {status}); its trace is above")
-    seconds, counts = json.loads(text)
+        raise SystemExit(f"a measurement failed (status {status}); its trace is above")
     # Kilobytes on Linux, bytes on macOS.
-    kernel = usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
+    return json.loads(text), usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
+
+
+def sample(act: Act) -> Sample:
+    """Run `act` once in a process of its own. Its peak is the kernel's, unless the act tells `peak_mb` itself."""
+    (seconds, counts), kernel = apart(act)
     return Sample(seconds, float(counts.pop("peak_mb", kernel)), counts)
 
 

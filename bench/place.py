@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import atexit
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 from flask import Flask
 
 from bench.measure import Options
-from tests import services
+from tests import home, services
+
+_running = ExitStack()
+
+
+@cache
+def _server() -> str:
+    """The PostgreSQL of this run, which syncs to disk as in production."""
+    atexit.register(_running.close)
+    return _running.enter_context(services.postgres(durable=True))
+
+
+def make_ready(options: Options) -> None:
+    """What all rows begin with, made once: the release, and the server where there is one."""
+    home.make(_server() if options.postgres else "")
 
 
 @contextmanager
 def released(folder: Path, options: Options) -> Iterator[Flask]:
-    """The application on a fresh database with the demo parties: SQLite as the product sets it up, or PostgreSQL on a cluster
-    of its own that syncs to disk as it does in production."""
+    """The application on a fresh database with the demo parties: SQLite as the product sets it up, or PostgreSQL."""
     from app import create_app
     from app.extensions import db
     from config import load
 
-    environ = {"MODE": "demo", "VAR_DIR": str(folder), "PORT": str(services.free_port())}
-    with ExitStack() as stack:
-        if options.postgres:
-            environ["DATABASE_URL"] = stack.enter_context(services.postgres(durable=True))
-        # In a process of its own, as a start does it: what a sample's fork inherits has asked nothing of storage or database.
-        subprocess.run([sys.executable, "run.py", "release"], cwd=services.ROOT, env={**services.user_environment(), **environ},
-                       check=True)
-        app = create_app(load(environ))
+    environ = {"MODE": "demo", "VAR_DIR": str(folder), "PORT": str(services.free_port()),
+               **home.move_in(folder, _server() if options.postgres else "", f"portal_{folder.parent.name}_{folder.name}")}
+    app = create_app(load(environ))
+    try:
+        yield app
+    finally:
         with app.app_context():
+            db.session.remove()
             db.engine.dispose()
-        try:
-            yield app
-        finally:
-            with app.app_context():
-                db.session.remove()
-                db.engine.dispose()

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.measure import Counts, Options, Pair, Subject
-from tests import services
+from tests import home, services
 
 BARE = """
 import sys
@@ -69,8 +69,8 @@ def _memory_mb(pids: list[int]) -> float:
 
 @contextmanager
 def prepare(folder: Path, _options: Options) -> Iterator[Pair]:
-    """One start before, which fills the folder."""
-    with services.portal(folder):
+    """One start before, which leaves the broker's data as well."""
+    with services.portal(folder, **home.move_in(folder)):
         pass
 
     def ours() -> tuple[float, Counts]:

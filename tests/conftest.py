@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests import services
+from tests import home, services
 from tests.factory import Factory
 from tests.standin_server import RunningStandins, running_standins
 
@@ -51,6 +51,7 @@ def _standins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStand
 def _database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[services.Database]:
     with services.database(tmp_path_factory.mktemp("database"), worker_id) as database:
         yield database
+        home.leave(database.server)
 
 
 @pytest.fixture(scope="session")
@@ -168,10 +169,10 @@ def run_jobs(app: Flask) -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def portal(_database: services.Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Portal]:
-    """The whole product, started with `python run.py` on a free port, with nothing before it."""
+    """The whole product, started with `python run.py` on a free port, just released."""
     var_dir = tmp_path_factory.mktemp("portal")
     try:
-        with services.portal(var_dir, DATABASE_URL=_database.empty("product")) as running:
+        with services.portal(var_dir, **home.move_in(var_dir, _database.server, "portal_product")) as running:
             yield running
     finally:
         shutil.rmtree(var_dir, ignore_errors=True)

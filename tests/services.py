@@ -51,6 +51,7 @@ class Database:
 
     template_url: str
     url: str
+    server = ""  # where databases of their own can be made; "" where each is a file
 
     def refresh(self, engine: Engine) -> None:
         """Make the copy as the template is."""
@@ -86,7 +87,7 @@ class SqliteDatabase(Database):
 
 class PostgresDatabase(Database):
     def __init__(self, server: str, name: str) -> None:
-        base = make_url(server)
+        self.server, base = server, make_url(server)
         self._server = create_engine(base, isolation_level="AUTOCOMMIT")
         self._name = f"portal_{name}"
         self._made: set[str] = set()

@@ -19,7 +19,7 @@ from app.demo import PASSWORD
 from app.extensions import db, transaction
 from config import load
 from models import Certificate, CertificateEvent, Enrolment, Job, Order, StoredFile, Timer, TrainingPlan
-from tests import services
+from tests import home, services
 from tests.factory import Factory
 from tests.walker import let_pass
 
@@ -33,7 +33,7 @@ def product(_database: services.Database, tmp_path_factory: pytest.TempPathFacto
     """A product of its own: what is done to it here must not happen to another test's."""
     var_dir = tmp_path_factory.mktemp("fire")
     try:
-        with services.portal(var_dir, DATABASE_URL=_database.empty("fire")) as running:
+        with services.portal(var_dir, **home.move_in(var_dir, _database.server, "portal_fire")) as running:
             yield running
     finally:
         shutil.rmtree(var_dir, ignore_errors=True)

@@ -19,7 +19,7 @@ from app.gateways.errors import GatewayError
 from app.operations import invoices
 from config import load
 from models import Invoice, Job, Order, StoredFile
-from tests import services
+from tests import home, services
 from tests.factory import Factory
 from tests.shop import Shop, at_once
 from tests.test_fire import wait_for
@@ -34,7 +34,7 @@ def product(_database: services.Database, tmp_path_factory: pytest.TempPathFacto
     """A product of its own: what is done to it here must not happen to another test's."""
     var_dir = tmp_path_factory.mktemp("invoices")
     try:
-        with services.portal(var_dir, DATABASE_URL=_database.empty("invoices"), OCR="off") as running:
+        with services.portal(var_dir, **home.move_in(var_dir, _database.server, "portal_invoices"), OCR="off") as running:
             yield running
     finally:
         shutil.rmtree(var_dir, ignore_errors=True)

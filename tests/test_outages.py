@@ -28,7 +28,7 @@ from app import clock, create_app
 from app.extensions import db, transaction
 from config import load
 from models import AuditEvent, Enrolment, ImportBatch, Invoice, Job, Order, Payment, PhotoUpload, StoredFile, Timer, TrainingPlan
-from tests import services
+from tests import home, services
 from tests.factory import Factory
 from tests.people import Person, filled_roster, people_of, photo_zip
 from tests.processes import stopped
@@ -90,7 +90,8 @@ def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
         bell.start()
         stack.callback(bell.stop)
         server = stack.enter_context(services.cluster(folder=services.quick_folder())) if services.POSTGRES else None
-        environ = {"DATABASE_URL": server.address} if server else {}
+        # No copy where the server is killed: the sequences of a copied database may go back by that.
+        environ = {"DATABASE_URL": server.address} if server else home.move_in(var_dir)
         product = stack.enter_context(services.portal(var_dir, REDIS_URL=bell.broker.url, OCR="off", **environ))
         yield Outage(product, bell, disk, server)
 

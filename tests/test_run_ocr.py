@@ -23,7 +23,7 @@ from app.extensions import db, transaction
 from app.jobs import PERFORM
 from app.operations import readings
 from models import LicenceReading
-from tests import licences, services
+from tests import home, licences, services
 from tests.test_run import refused
 
 LICENCE = licences.invent(3)
@@ -32,7 +32,7 @@ LICENCE = licences.invent(3)
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Portal]:
     folder = tmp_path_factory.mktemp("reading")
-    with services.portal(folder) as running:
+    with services.portal(folder, **home.move_in(folder)) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,7 +109,7 @@ def test_left_out_it_is_not_started_and_one_beside_it_wakes_and_falls_asleep_aga
     program = tmp_path / "reader.py"
     program.write_text(f"import sys; sys.path.insert(0, {str(services.ROOT)!r})\n"
                        "from workers import reader\nreader.IDLE = 2\nreader.main()\n", encoding="utf-8")
-    with services.portal(tmp_path, OCR="off") as portal:
+    with services.portal(tmp_path, OCR="off", **home.move_in(tmp_path)) as portal:
         assert portal.pids("ocr") == []
         assert portal.health()["status"] == "ok"
         redis = portal.redis()
