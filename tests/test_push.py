@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from app import jobs
-from app.extensions import db
+from app.extensions import db, gateways
 from app.operations import certificates, push
 from models import Certificate, Parameter
 
@@ -125,6 +126,38 @@ def test_passing_trouble_never_ends_as_failed(waiting: list[Certificate], standi
     standins.control("ministry", "settings", {"next_answers": []})
     run()
     assert states() == ["pushed"] * 4
+
+
+@pytest.mark.parametrize(("answer", "state", "said"), [
+    ("error", "waiting", "稍后自动再试：系统繁忙，请稍后再试（代码 2001）"), ("500", "waiting", "部里的系统出错（代码 500）"),
+    ("timeout", "waiting", "没有应答"), ("half", "waiting", "没有应答，或应答不完整"), ("garbage", "waiting", "应答不完整"),
+    ("refuse", "failed", "没有接受：内容不被接受（代码 1099）")])
+def test_each_trouble_is_told_in_words_and_without_addresses(make: Any, clock: Any, standins: Any, login: Any, monkeypatch: Any,
+                                                            answer: str, state: str, said: str) -> None:
+    certificates.run_issue(make.report(people=1).id, lambda done, total: None)
+    monkeypatch.setattr(gateways().ministry, "_timeout", 0.3)
+    standins.control("ministry", "settings", {"next_answers": [answer], "timeout_s": 1})
+    run()
+    row = all_of()[0]
+    assert (row.push_state, said in row.push_error) == (state, True), row.push_error
+    page = login("hangzhou").get("/push/").text
+    assert said in page
+    assert ("http" in row.push_error.lower(), "Error" in row.push_error) == (False, False)
+    standins.control("ministry", "settings", {"next_answers": []})
+    push.push_again([row.id], actor=make.actor("hangzhou")) if state == "failed" else clock.advance(minutes=1)
+    run()
+    assert (states(), len(standins.control("ministry", "certificates.json")["certificates"])) == (["pushed"], 1)
+
+
+def test_a_number_that_is_there_already_with_other_content_is_said_as_that(make: Any, clock: Any, standins: Any) -> None:
+    certificates.run_issue(make.report(people=1).id, lambda done, total: None)
+    (_key, record), = push.records_of(all_of())
+    gateways().ministry.push(replace(record, name="别人"))
+    run()
+    row = all_of()[0]
+    assert row.push_state == "failed"
+    assert row.push_error == "部里已登记同号而内容不同的证书，须核实后更正或撤销：该编号已登记其他内容（代码 1002）"
+    assert standins.control("ministry", "certificates.json")["certificates"][row.number]["name"] == "别人", "nothing is written over"
 
 
 def test_one_that_cannot_be_sent_does_not_hold_up_the_others(waiting: list[Certificate], standins: Any, monkeypatch: Any) -> None:

@@ -8,14 +8,16 @@ class GatewayError(Exception):
 
     `permanent` says that this very request will be refused again however often it is sent; anything else (the network, a
     server error, a limit, a wrong key that the operator can mend) is passing, and the same request may be tried later.
-    `detail` is for the log and the operator. `code` is the other side's own code, where it gave one.
+    `detail` is for the log and the operator. `code` is the other side's own code, where it gave one, or the HTTP status; `words` is what
+    the other side said in its own words, fit to be shown to a person.
     """
 
-    def __init__(self, detail: str, permanent: bool, code: str = "") -> None:
+    def __init__(self, detail: str, permanent: bool, code: str = "", words: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
         self.permanent = permanent
         self.code = code
+        self.words = words
 
 
 class AlreadyPaid(GatewayError):

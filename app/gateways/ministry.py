@@ -62,8 +62,8 @@ class MinistryGateway:
             return
         refused = 400 <= answer.status < 500 or (type(code) is int and 1000 <= code < 2000)
         raise GatewayError(
-            f"ministry: HTTP {answer.status}, code {code}: {answer.reason}", permanent=refused, code=str(code or answer.status)
-        )
+            f"ministry: HTTP {answer.status}, code {code}: {answer.reason}", permanent=refused, code=str(code or answer.status),
+            words=answer.reason)
 
     def _session(self) -> Session:
         session: Session | None = getattr(self._lines, "session", None)

@@ -30,6 +30,8 @@ SLICE = 200
 # Outcomes are written down in groups, so that a kill leaves few of them unknown.
 GROUP = 32
 LONGEST_WAIT = 6 * 3600
+# The code of an error of our own: the record never left.
+UNSENT = "unsent"
 JOB = "push_certificates"
 Report = Callable[[int, int], None]
 log = logging.getLogger("portal.push")
@@ -97,10 +99,11 @@ class _Sender:
         try:
             self._gateway.push(record)
         except GatewayError as caught:
+            log.info("certificate %s was not taken: %s", record.number, caught.detail)
             error = caught
         except Exception as caught:
             log.exception("certificate %s could not be sent", record.number)
-            error = GatewayError(f"{type(caught).__name__}", permanent=True)
+            error = GatewayError(type(caught).__name__, permanent=True, code=UNSENT)
         self._failing = self._failing + 1 if error is not None and not error.permanent else 0
         return Outcome(key, record.status, error)
 
@@ -200,11 +203,18 @@ def happened(ids: Iterable[int], kind: str, detail: str = "", by: str = "") -> N
 
 
 def told(error: GatewayError) -> str:
-    """What the authority reads beside the certificate: what it means, then the ministry's own words."""
+    """What the authority reads beside the certificate: what it means, then the ministry's own words; addresses and the names of
+    errors are for the log."""
+    if error.code == UNSENT:
+        return str(_("本平台没能发出这条记录，请联系系统管理员。"))
+    said = _("%(words)s（代码 %(code)s）", words=error.words, code=error.code) if error.words else _(
+        "部里的系统出错（代码 %(code)s）", code=error.code) if error.code else _("部里的系统没有应答，或应答不完整")
     if error.code == TAKEN:
-        return str(_("部里已登记同号而内容不同的证书，须核实后更正或撤销：%(detail)s", detail=error.detail))[:300]
-    text = _("部里的系统没有接受：%(detail)s", detail=error.detail) if error.permanent else _(
-        "暂时没有送达，稍后自动再试：%(detail)s", detail=error.detail)
+        text = _("部里已登记同号而内容不同的证书，须核实后更正或撤销：%(detail)s", detail=said)
+    elif error.permanent:
+        text = _("部里的系统没有接受：%(detail)s", detail=said)
+    else:
+        text = _("暂时没有送达，稍后自动再试：%(detail)s", detail=said)
     return str(text)[:300]
 
 
