@@ -151,7 +151,7 @@ THINGS: dict[str, Thing] = {
         {"enterprise": ("CorrectionView.show", "enrolment_id", "id"), "institution": ("CheckView.show", "enrolment_id", "id")},
         {"enterprise": ("CorrectionView.list", {}), "institution": ("CheckView.list", {})}),
     "certificate": Thing(
-        _l("证书“%(name)s”"), _l("%(n)s 本证书"),
+        _l("证书“%(name)s”"), _l("%(n)s 张证书"),
         {"enterprise": ("CertificateView.show", "certificate_id", "id"), "institution": ("CertificateView.show", "certificate_id", "id")},
         {"enterprise": ("CertificateView.list", {}), "institution": ("CertificateView.list", {})}),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -182,6 +183,7 @@ def test_the_look_up_goes_on_while_the_rest_is_being_serviced(client: Any, certi
     assert certificate.institution_name in client.get(f"/c/{certificate.number}").text
     assert certificate.institution_name in asked(client, name=certificate.name, number=certificate.number).text
     assert db.session.query(SpentCaptcha).count() == 0, "the database is left alone"
+    assert "无法核验" in client.post("/verify/", data={"file": (io.BytesIO(b"%PDF-1.7"), "x.pdf")}).text, "files are checked too"
     for method, place in (("get", "/login/"), ("get", "/"), ("post", "/login/"), ("get", "/register/"), ("post", "/pay/alipay/notify"),
                           ("get", "/nowhere"), ("get", "/console/")):
         answer = getattr(client, method)(place)

@@ -97,7 +97,7 @@ def test_certificates_are_told_by_number_to_their_enterprise_and_the_institution
         run_jobs()
     for who in (FIRST, "hjp"):
         client = login(who)
-        assert "3 本证书已生成" in texts(client)
+        assert "3 张证书已生成" in texts(client)
         assert bell(client) == 1
         mine = db.session.scalars(select(Notice).where(Notice.enterprise_id.is_not(None) if who == FIRST
                                                        else Notice.institution_id.is_not(None))).one()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from openpyxl import Workbook, load_workbook
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.extensions import db
-from app.operations import certificates, push
-from models import Certificate, PushBatch
+from app.operations import certificates, push, push_files
+from models import AuditEvent, Certificate, PushBatch
 
 
 @pytest.fixture
@@ -89,3 +91,24 @@ def test_a_file_that_was_not_used_is_discarded_and_strangers_have_no_part_in_it(
     assert batch().state == "exported"
     city.post(f"/push/batches/{key}/discard")
     assert [row.push_state for row in every()] == ["waiting"] * 3
+
+
+def test_a_file_is_handed_out_though_somebody_writes_meanwhile(waiting: list[Certificate], login: Any, monkeypatch: Any) -> None:
+    """What is on record is written by a page that only shows: it must hold the lock before it looks, or the writing fails."""
+    city = login("hangzhou")
+    city.post("/push/batches")
+    record, path = push_files.audit.record, f"/push/batches/{batch().id}/certificates.xlsx"
+
+    def meanwhile(*given: Any) -> Any:
+        event = record(*given)
+        with db.engine.connect() as another, suppress(sqlite3.OperationalError):
+            bare: Any = another.connection.driver_connection
+            if db.engine.dialect.name == "sqlite":
+                bare.execute("PRAGMA busy_timeout=50")
+            bare.execute("UPDATE certificate SET push_attempts = push_attempts + 1")
+            bare.commit()
+        return event
+
+    monkeypatch.setattr(push_files.audit, "record", meanwhile)
+    assert city.get(path).status_code == 200
+    assert db.session.scalar(select(func.count(AuditEvent.id)).where(AuditEvent.verb == "download_push")) == 1

@@ -1,4 +1,4 @@
-"""While the portal is being serviced: one calm page for everything but the public look-up and what watches the portal."""
+"""While the portal is being serviced: one calm page for everything but the public checks and what watches the portal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from flask import current_app, g, jsonify, make_response, render_template, reque
 from app.operations import maintenance
 from views.base import wants_json
 
-# The look-up with its captcha and languages, the health page, and files of the frame.
-OPEN = frozenset(("CertificateLookup", "CaptchaView", "HealthView", "LocaleView", "appbuilder"))
+# The look-up and the check of files, with captcha and languages, the health page, and files of the frame.
+OPEN = frozenset(("CertificateLookup", "CertificateVerify", "CaptchaView", "HealthView", "LocaleView", "appbuilder"))
 
 
 def closed() -> Any:

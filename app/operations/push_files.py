@@ -15,7 +15,7 @@ from app.actors import Actor
 from app.documents.faults import WorkbookFault
 from app.documents.workbooks import read_rows, write_table
 from app.errors import Conflict, Forbidden, Invalid
-from app.extensions import db, transaction
+from app.extensions import db, transaction, will_write
 from app.operations.push import TOLD, happened, records_of
 from app.operations.roster_words import unreadable
 from models import Certificate, PushBatch
@@ -160,7 +160,7 @@ def _end(batch: PushBatch, state: str, actor: Actor) -> None:
 def hand_out(batch: PushBatch, *, actor: Actor) -> bytes:
     """The file of a batch once more, on record."""
     data = files.read(batch.file)
-    db.session.rollback()
+    will_write()
     with transaction():
         audit.record(actor, "download_push", batch, {"count": batch.people})
     return data
