@@ -134,6 +134,8 @@ def test_one_wrong_row_and_nothing_of_a_sheet_is_written(login: Any, make: Any) 
         answer = client.post(f"/classes/{plan.id}/attendance/upload", data={"workbook": (io.BytesIO(data), "a.xlsx")})
         assert answer.status_code == 303
     assert marks(plan) == {}
+    assert "请下载考勤登记表" in client.get(f"/classes/{plan.id}/attendance").text
+    assert marks(plan) == {}
 
 
 def test_the_record_is_handed_out_as_a_workbook_and_on_paper_without_numbers(login: Any, make: Any) -> None:

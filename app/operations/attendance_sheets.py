@@ -87,7 +87,7 @@ def upload(plan: TrainingPlan, data: bytes, *, actor: Actor) -> int:
     try:
         sheets = read_rows(data, max_rows=20_000)
     except WorkbookFault as fault:
-        raise Invalid(unreadable(fault), "workbook") from None
+        raise Invalid(unreadable(fault, _("考勤登记表")), "workbook") from None
     people, found = _class(plan)
     columns = {each.label: each for each in found.sessions}
     located = locate(sheets, SHEET, (CODE, NAME, ENTERPRISE, *columns, WHOLE), (CODE, NAME))

@@ -84,7 +84,7 @@ def _results(batch: PushBatch, data: bytes) -> dict[str, str]:
     try:
         sheets = read_rows(data, max_bytes=5 * 1024 * 1024)
     except WorkbookFault as fault:
-        raise Invalid(unreadable(fault), "file") from None
+        raise Invalid(unreadable(fault, _("导出的文件")), "file") from None
     rows = sheets[0].rows if sheets else []
     places = {str(cell): at for at, cell in enumerate(rows[0] if rows else [])}
     if NUMBER not in places or RESULT not in places:

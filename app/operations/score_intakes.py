@@ -188,7 +188,7 @@ def upload(exam: ExamPlan, data: bytes, *, actor: Actor) -> ScoreIntake:
     try:
         sheets = read_rows(data, max_rows=20_000)
     except WorkbookFault as fault:
-        raise Invalid(unreadable(fault), "workbook") from None
+        raise Invalid(unreadable(fault, _("成绩表")), "workbook") from None
     found = roster.locate(sheets, roster.SCORE_SHEET, roster.SCORE_HEADINGS, (roster.TICKET_NO, roster.THEORY, roster.PRACTICE))
     if found is None or found.missing:
         raise Invalid(_("没有找到表头。请下载成绩表，填写后上传，不要改动表头。"), "workbook")
