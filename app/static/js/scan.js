@@ -30,6 +30,7 @@
     const picture = answerBox.querySelector("img");
     picture.hidden = !portrait;
     if (portrait) picture.src = portrait; else picture.removeAttribute("src");
+    answerBox.scrollIntoView({ block: "nearest" });
     if (navigator.vibrate) navigator.vibrate(tone === "ok" ? 60 : [60, 60, 60]);
   };
 
