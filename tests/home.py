@@ -64,7 +64,7 @@ def _on(server: str, *statements: str) -> None:
 
 def leave(server: str) -> None:
     """Take the released database off a server that may go on after this process."""
-    if folder := _homes.pop(server, None):
+    if server and (folder := _homes.pop(server, None)):
         _on(server, f'DROP DATABASE IF EXISTS "{_template(folder)}" WITH (FORCE)')
 
 
