@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,25 @@ def world(make: Any, clock: Any, standins: Any, run_jobs: Any) -> World:
         for key, value in (("cancel_consent", "0"), ("resize_percent", "100")):
             session.merge(Parameter(key=key, value=value, note=""))
     return World(make, clock, standins, run_jobs)
+
+
+@dataclass
+class Books:
+    """What is written of seats and money: rows, and the fen by payment that went back, by order that its people left with."""
+
+    plans: Sequence[Any]
+    people: Sequence[Any]
+    orders: Sequence[Any]
+    payments: Sequence[Any]
+    back: Counter[int]
+    left: Counter[int]
+
+
+def total(rows: Iterable[Any]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for key, fen in rows:
+        found[key] += fen
+    return found
 
 
 class SeatsAndMoney(RuleBasedStateMachine):
@@ -193,52 +212,64 @@ class SeatsAndMoney(RuleBasedStateMachine):
         self.act(lambda: plan_changes.cancel(plan, "报名不足", actor=self.owner))
 
     @invariant()
-    def seats_add_up(self) -> None:
+    def everything_adds_up(self) -> None:
+        books = self.books()
+        self.seats_add_up(books)
+        self.nobody_is_live_twice(books)
+        self.fen_add_up(books)
+
+    def books(self) -> Books:
+        """All that counts, as it is now: one statement for each table."""
         db.session.rollback()
-        db.session.expire_all()
-        for plan in db.session.scalars(select(TrainingPlan).where(TrainingPlan.id.in_(self.plans))):
-            live = sum(each.state in LIVE and each.plan_id == plan.id for each in self.people())
-            assert plan.seats_taken == live, f"{plan}: {plan.seats_taken} seats, {live} people"
+        session = db.session
+        orders_ = Order.id.in_(self.orders)
+        read = Books(
+            session.execute(select(TrainingPlan.name, TrainingPlan.id, TrainingPlan.seats, TrainingPlan.seats_taken,
+                                   TrainingPlan.seats_reserved).where(TrainingPlan.id.in_(self.plans))).all(),
+            session.execute(select(Enrolment.id, Enrolment.plan_id, Enrolment.order_id, Enrolment.state, Enrolment.id_number_index,
+                                   Enrolment.attendance, Enrolment.carried_from_id, Enrolment.carried_at)
+                            .where(Enrolment.plan_id.in_(self.plans))).all(),
+            session.execute(select(Order.id, Order.state, Order.people).where(orders_)).all(),
+            session.execute(select(Payment.id, Payment.order_id, Payment.state, Payment.amount_fen, Payment.refund_fen)
+                            .where(Payment.order_id.in_(self.orders))).all(),
+            total(session.execute(select(Refund.payment_id, Refund.amount_fen).where(Refund.state != "declined"))),
+            total(session.execute(select(Withdrawal.order_id, Withdrawal.amount_fen).where(Withdrawal.state == "granted"))))
+        session.rollback()
+        return read
+
+    def seats_add_up(self, books: Books) -> None:
+        for plan in books.plans:
+            live = sum(each.state in LIVE and each.plan_id == plan.id for each in books.people)
+            assert plan.seats_taken == live, f"{plan.name}: {plan.seats_taken} seats, {live} people"
             assert plan.seats_taken + plan.seats_reserved <= plan.seats
             assert plan.seats_reserved == 0
-        db.session.rollback()
 
-    @invariant()
-    def nobody_is_live_twice(self) -> None:
-        running = [each.id_number_index for each in self.people(Enrolment.state.in_(LIVE)) if each.plan_id != self.plans[0]]
+    def nobody_is_live_twice(self, books: Books) -> None:
+        running = [each.id_number_index for each in books.people if each.state in LIVE and each.plan_id != self.plans[0]]
         assert max(Counter(running).values(), default=0) <= 1
-        absences = Counter(each.carried_from_id for each in self.people(Enrolment.carried_from_id.is_not(None))
-                           if each.state != "discarded")
-        for person in self.people(Enrolment.attendance == "absent"):
-            assert absences[person.id] == (0 if person.carried_at is None else 1)
-        db.session.rollback()
+        absences = Counter(each.carried_from_id for each in books.people if each.carried_from_id is not None and each.state != "discarded")
+        for person in books.people:
+            if person.attendance == "absent":
+                assert absences[person.id] == (0 if person.carried_at is None else 1)
 
-    @invariant()
-    def fen_add_up(self) -> None:
-        for order in db.session.scalars(select(Order).where(Order.id.in_(self.orders))):
-            theirs = Counter(each.state for each in self.people(Enrolment.order_id == order.id))
+    def fen_add_up(self, books: Books) -> None:
+        for order in books.orders:
+            theirs = Counter(each.state for each in books.people if each.order_id == order.id)
             assert theirs == {"pending": Counter(held=order.people)}.get(order.state, theirs)
             if order.state == "paid":
                 assert theirs["enrolled"] + theirs["withdrawn"] == order.people
             elif order.state != "pending":
                 assert not theirs
-            self._payments_of(order)
-        db.session.rollback()
-
-    def _payments_of(self, order: Order) -> None:
-        left = sum(row.amount_fen for row in db.session.scalars(
-            select(Withdrawal).where(Withdrawal.order_id == order.id, Withdrawal.state == "granted")))
-        taken = 0
-        for payment in db.session.scalars(select(Payment).where(Payment.order_id == order.id)):
-            back = sum(row.amount_fen for row in db.session.scalars(
-                select(Refund).where(Refund.payment_id == payment.id, Refund.state != "declined")))
-            assert back == payment.refund_fen <= payment.amount_fen
-            if payment.state in ("applied", "reseated"):
-                taken += 1
-                assert (order.state, back) == ("paid", left)
-            elif payment.state in ("refunding", "refunded"):
-                assert back == payment.amount_fen
-        assert taken == (order.state == "paid")
+            taken = 0
+            for payment in [each for each in books.payments if each.order_id == order.id]:
+                back = books.back[payment.id]
+                assert back == payment.refund_fen <= payment.amount_fen
+                if payment.state in ("applied", "reseated"):
+                    taken += 1
+                    assert (order.state, back) == ("paid", books.left[order.id])
+                elif payment.state in ("refunding", "refunded"):
+                    assert back == payment.amount_fen
+            assert taken == (order.state == "paid")
 
     def teardown(self) -> None:
         """In the end all that is due is done: every payment is applied, re-seated or refunded, here and at the gateway."""
@@ -247,8 +278,7 @@ class SeatsAndMoney(RuleBasedStateMachine):
         for number in range(len(self.orders)):
             self.hear(number)
         self.work()
-        self.seats_add_up()
-        self.fen_add_up()
+        self.everything_adds_up()
         trades = {each["order_no"]: each for each in self.world.standins.control("alipay", "trades")}
         for payment in db.session.scalars(select(Payment).where(Payment.order_id.in_(self.orders))):
             assert payment.state in ENDED, payment.state
