@@ -1,4 +1,5 @@
-"""Under fire, with the real product: a broker emptied while an order waits, a worker killed while certificates are signed and pushed."""
+"""Under fire, with the real product: a broker emptied while an order waits, a worker killed while certificates are signed and pushed,
+and at every point of an invoice."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ from sqlalchemy import func, select, update
 from app import clock, create_app
 from app.demo import PASSWORD
 from app.extensions import db, transaction
+from app.operations import invoices
 from config import load
-from models import Certificate, CertificateEvent, Enrolment, Job, Order, StoredFile, Timer, TrainingPlan
+from models import Certificate, CertificateEvent, Enrolment, Invoice, Job, Order, StoredFile, Timer, TrainingPlan
 from tests import home, services
 from tests.factory import Factory
 from tests.walker import let_pass
@@ -194,3 +196,62 @@ def test_a_worker_killed_while_pushing_registers_each_certificate_once(product: 
 def test_the_product_says_that_it_is_well_again(product: services.Portal) -> None:
     services.wait_until_healthy(product, 60)
     assert product.health()["status"] == "ok"
+
+
+class Platform:
+    """The product's own stand-in of the invoice platform."""
+
+    def __init__(self, product: services.Portal) -> None:
+        self.url = f"http://127.0.0.1:{product.environ['STANDINS_PORT']}/invoice/_control"
+        self.http = requests.Session()
+        self.http.trust_env = False
+
+    def tell(self, **settings: Any) -> None:
+        self.http.post(f"{self.url}/settings", json=settings, timeout=10).raise_for_status()
+
+    def has(self, number: str) -> int:
+        return sum(row["order"]["orderNo"] == number for row in self.http.get(f"{self.url}/invoices.json", timeout=10).json())
+
+
+def due_now(number: str) -> int:
+    """A paid order whose invoice is due; the invoice's id."""
+    make = Factory()
+    order = make.paid(make.plan(name=f"杭建培2027{number[-4:]}"), 1)
+    with transaction() as session:
+        row = session.get_one(Order, order.id)
+        row.number, row.trade_no, row.paid_at = number, f"trade-{number}", clock.now() - timedelta(days=2)
+        invoice = invoices.open_invoice(row)
+    return invoice.id
+
+
+def test_a_worker_killed_at_any_point_of_an_invoice_leaves_one(product: services.Portal, inside: Flask) -> None:
+    platform = Platform(product)
+
+    def now(invoice_id: int) -> Invoice:
+        db.session.rollback()
+        return db.session.get_one(Invoice, invoice_id, populate_existing=True)
+
+    points = {
+        # The platform stays silent and does nothing; has done it and stays silent; and is slow to give the file.
+        "260101000000000101": ({"next_answers": ["timeout"], "timeout_s": 20}, lambda one, _number: one.state == "requested"),
+        "260101000000000102": ({"next_answers": ["late-timeout"], "timeout_s": 20}, lambda _one, number: platform.has(number) == 1),
+        "260101000000000103": ({"pdf_latency_s": 20}, lambda one, _number: one.serial is not None),
+    }
+    for number, (fault, reached) in points.items():
+        platform.tell(**fault)
+        invoice_id = due_now(number)
+        wait_for(lambda here=reached, i=invoice_id, n=number: here(now(i), n), 20, f"{number}: the point was never reached")
+        time.sleep(0.3)
+        product.kill("worker")
+        product.redis().flushall()
+        interrupted = now(invoice_id)
+        assert (interrupted.state, interrupted.pdf_id) == ("requested", None), "it was over before the worker was killed"
+        db.session.rollback()
+        platform.tell(next_answers=[], pdf_latency_s=0)
+        end_leases()
+        wait_for(lambda i=invoice_id: now(i).state == "issued", 40, f"{number}: the invoice was never issued")
+        db.session.rollback()
+        assert platform.has(number) == 1
+    assert db.session.scalar(select(func.count(StoredFile.id)).where(StoredFile.kind == "invoice")) == 2 * len(points)
+    tries = db.session.scalars(select(Job.attempts).where(Job.name == invoices.JOB)).all()
+    assert list(tries) == [2] * len(points)
