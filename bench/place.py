@@ -35,7 +35,7 @@ def released(folder: Path, options: Options) -> Iterator[Flask]:
     from app.extensions import db
     from config import load
 
-    environ = {"MODE": "demo", "VAR_DIR": str(folder), "PORT": str(services.free_port()),
+    environ = {"MODE": "demo", "VAR_DIR": str(folder), "PORT": str(services.free_port()), "SIGNING_TIMESTAMP_URL": "none",
                **home.move_in(folder, _server() if options.postgres else "", f"portal_{folder.parent.name}_{folder.name}")}
     app = create_app(load(environ))
     try:
