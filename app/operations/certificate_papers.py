@@ -21,7 +21,7 @@ from app.documents.qr import qr_png
 from app.documents.signing import Signer
 from app.documents.workbooks import write_table
 from app.errors import Conflict, PortalError
-from app.extensions import db, let_go, transaction, will_write
+from app.extensions import db, gateways, let_go, transaction, will_write
 from app.gateways.errors import MissingObject
 from app.operations import layouts
 from app.operations.signing_keys import signer_of
@@ -175,8 +175,8 @@ def _sign_and_keep(drawn: Drawn) -> None:
         signer: Signer = signers[row[1]]
         return signer.sign(plain, number=row[3], name=row[2])
 
-    # Several at once: a timestamp is waited for as long as its service is far away.
-    with ThreadPoolExecutor(SIGNED_AT_ONCE) as pool:
+    # Several at once where a timestamp is waited for; without one threads would only take the processor from one another.
+    with ThreadPoolExecutor(SIGNED_AT_ONCE if gateways().timestamps else 1) as pool:
         signed = list(pool.map(sign, *zip(*drawn, strict=True)))
     for (key, _authority_id, _authority, number, _data, _pictures), data in zip((row for row, _plain in drawn), signed, strict=True):
         with transaction() as session:
