@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import statistics
@@ -56,6 +57,7 @@ def apart(act: Callable[[], Any]) -> tuple[Any, float]:
     kernel counted them. The answer must be JSON's."""
     reading, writing = os.pipe()
     sys.stdout.flush()
+    gc.freeze()  # as the product's processes do with what they have loaded
     pid = os.fork()
     if pid == 0:
         code = 1

@@ -110,12 +110,12 @@ class Enrolment(Model):
         CheckConstraint("attendance_mark IS NULL OR attendance_mark IN ('full','absent')", name="enrolment_attendance_mark"),
     )
     id: Mapped[Id]
-    batch_id: Mapped[int | None] = mapped_column(ForeignKey("import_batch.id"), index=True)
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("import_batch.id"))
     plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id"), index=True)
     enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
     institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
     authority_id: Mapped[int] = mapped_column(ForeignKey("authority.id"), index=True)
-    order_id: Mapped[int | None] = mapped_column(ForeignKey("order_.id"), index=True)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order_.id"))
     state: Mapped[State] = mapped_column(String(20), default="draft")
     name: Mapped[str] = mapped_column(String(50), index=True)
     id_number: Mapped[str] = mapped_column(Sealed("id_number"))
@@ -129,12 +129,11 @@ class Enrolment(Model):
     title_id: Mapped[int] = mapped_column(ForeignKey("title.id"))
     education_id: Mapped[int] = mapped_column(ForeignKey("education.id"))
     note: Mapped[str] = mapped_column(String(200), default="")
-    portrait_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
-    id_front_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    portrait_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
+    id_front_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"))
     # The whole training: None until attendance is confirmed.
     attendance: Mapped[str | None] = mapped_column(String(10))
-    # Indexed in full: without, each draft that goes would be looked for in the whole table.
-    carried_from_id: Mapped[int | None] = mapped_column(ForeignKey("enrolment.id", name="enrolment_carried_from"), index=True)
+    carried_from_id: Mapped[int | None] = mapped_column(ForeignKey("enrolment.id", name="enrolment_carried_from"))
     carried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # What a person has said of the whole training, before it is confirmed; None leaves it to the sessions.
     attendance_mark: Mapped[str | None] = mapped_column(String(10))
@@ -176,6 +175,11 @@ def lacks_photo() -> ColumnElement[bool]:
 
 # C15: the same person cannot be live twice in one plan, whoever writes.
 _LIVE_ONLY = Enrolment.state.in_(LIVE)
+# What a draft does not have yet is not indexed: thousands of drafts are written at once. Of `carried_from_id` both are needed: without
+# the first, each draft that goes would be looked for in the whole table.
+for _column in (Enrolment.order_id, Enrolment.portrait_id, Enrolment.id_front_id, Enrolment.carried_from_id):
+    Index(f"ix_enrolment_{_column.key}", _column, sqlite_where=_column.is_not(None), postgresql_where=_column.is_not(None))
+
 Index("enrolment_live_once", Enrolment.plan_id, Enrolment.id_number_index, unique=True,
       sqlite_where=_LIVE_ONLY, postgresql_where=_LIVE_ONLY)
 # C4: an absence is carried over once; who was carried over by mistake is discarded and does not count.

@@ -252,13 +252,14 @@ def _write_people(batch: ImportBatch, found: _Found, people: list[PersonRow]) ->
     sealed = zip(people, seal.seal_many(numbers, "id_number"), seal.index_many(numbers, "id_number"),
                  seal.seal_many(phones, "phone"), seal.index_many(phones, "phone"), strict=True)
     same = (batch.id, plan.id, batch.enterprise_id, plan.institution_id, plan.authority_id, "draft")
-    rows = [(*same, person.name, number, number_index, phone, phone_index, person.sex, person.birth, person.occupation_id,
+    # Made while they are written: the database is at work on the rows before.
+    rows = ((*same, person.name, number, number_index, phone, phone_index, person.sex, person.birth, person.occupation_id,
              person.level_id, person.title_id, person.education_id, person.note, at)
-            for person, number, number_index, phone, phone_index in sealed]
+            for person, number, number_index, phone, phone_index in sealed)
     with transaction() as session:
         if _is_called_off(plan.id):
             _end_called_off(batch)
-        elif workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(rows), good=0,
+        elif workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(people), good=0,
                            **_told(found)):
             bulk.load(session, Enrolment.__table__, DRAFT_COLUMNS, rows, ready=SEALED_COLUMNS)
 
