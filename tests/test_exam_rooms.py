@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app import clock
 from app.extensions import db
 from app.operations.seating import Room, allocate
-from models import AuditEvent, Enrolment, ExamPlan, ExamRoom, Sitting, TrainingPlan
+from models import AuditEvent, Enrolment, ExamPlan, ExamRoom, PlanDay, Sitting, TrainingPlan
 from models import Room as OwnRoom
 from tests.test_exams import enrolled, form
 
@@ -264,6 +264,25 @@ def test_a_room_in_which_a_class_is_taught_at_that_time_is_told(login: Any, make
     assert ("的课堂，请换一间或改时间" in client.get(f"/exams/{exam.id}").text) == taken
     client.post(f"/exams/{exam.id}/submit")
     assert db.session.get_one(ExamPlan, exam.id, populate_existing=True).review_state == ("draft" if taken else "submitted")
+
+
+@pytest.mark.parametrize(("state", "session", "taken"), [("approved", "morning", True), ("approved", "afternoon", False),
+                                                         ("rejected", "morning", False)])
+def test_a_class_is_not_planned_in_a_room_in_which_an_exam_sits(login: Any, make: Any, state: str, session: str, taken: bool) -> None:
+    own = db.session.scalars(select(OwnRoom).where(OwnRoom.institution_id == make.institution().id, OwnRoom.kind == "exam")).one()
+    exam = make.exam(state, people=1)
+    begin = clock.at_shanghai(clock.shanghai_day(exam.starts_at), 9)
+    exam.starts_at, exam.ends_at, exam.rooms[0].room_id = begin, begin + timedelta(hours=2), own.id
+    db.session.execute(delete(PlanDay))  # of the class before the exam, whose teacher is the same
+    plan = make.plan("draft")
+    plan.days[0].day, plan.days[0].session, plan.days[0].room_id = clock.shanghai_day(begin), session, own.id
+    db.session.commit()
+    client = login("hjp")
+    client.post(f"/plans/{plan.id}/submit")
+    answer = client.get(f"/plans/{plan.id}").text
+    said = f"场地“{own.name}” {clock.shanghai_day(begin).isoformat()} 上午已用于“{exam.name}”"
+    assert (said in answer) == taken
+    assert db.session.get_one(TrainingPlan, plan.id, populate_existing=True).review_state == ("draft" if taken else "submitted")
 
 
 @pytest.mark.parametrize(("state", "told"), [

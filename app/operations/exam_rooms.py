@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.actors import Actor
 from app.errors import Conflict, Invalid, NotFound
 from app.extensions import db, transaction
 from app.operations.filings import rooms_of
-from app.operations.plan_checks import SESSIONS
+from app.operations.plan_checks import SESSIONS, hours_of
 from app.operations.seating import Room as Seats
 from app.operations.seating import allocate
 from app.sets import among
@@ -317,10 +317,6 @@ def double_booked(exam: ExamPlan) -> list[str]:
             for number, room, name in rows]
 
 
-# The hours of Shanghai's day that a teaching session may take.
-_HOURS = {"all": (0, 24), "morning": (0, 12), "afternoon": (12, 18), "evening": (18, 24)}
-
-
 def taught_in(exam: ExamPlan) -> list[str]:
     """The institution's rooms in which a class is taught while this exam sits there, each as a sentence."""
     rows = db.session.execute(
@@ -332,7 +328,7 @@ def taught_in(exam: ExamPlan) -> list[str]:
         .order_by(ExamRoom.number, PlanDay.day, PlanDay.id)).all()
 
     def meanwhile(day: date, session: str) -> bool:
-        first, last = (clock.at_shanghai(day, 0) + timedelta(hours=hour) for hour in _HOURS[session])
+        first, last = hours_of(day, session)
         return first < exam.ends_at and last > exam.starts_at
 
     return [_("第 %(n)s 考场“%(room)s” %(day)s %(session)s是“%(plan)s”的课堂，请换一间或改时间。", n=number, room=room, day=day.isoformat(),

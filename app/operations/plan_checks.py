@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -18,7 +18,7 @@ from app.identifiers import IdentifierError, parse_plan_name
 from app.operations.checks import Findings
 from app.operations.filings import rooms_of
 from app.operations.teachers import teachers_of
-from models import Enterprise, Institution, Occupation, PlanDay, SkillLevel, TrainingPlan
+from models import Enterprise, ExamPlan, ExamRoom, Institution, Occupation, PlanDay, Room, SkillLevel, TrainingPlan
 
 MOST_SEATS = 2000
 HIGHEST_FEE_FEN = 10_000_000
@@ -142,6 +142,16 @@ def _check_form(draft: PlanDraft, found: Findings) -> None:
         found.add("enterprise_ids", _("所选企业中有尚未通过审核的，请移除后再保存。"))
 
 
+# The hours of Shanghai's day that a session may take.
+_HOURS = {"all": (0, 24), "morning": (0, 12), "afternoon": (12, 18), "evening": (18, 24)}
+
+
+def hours_of(day: date, session: str) -> tuple[datetime, datetime]:
+    """From when to when a session may last."""
+    first, last = (clock.at_shanghai(day, 0) + timedelta(hours=hour) for hour in _HOURS[session])
+    return first, last
+
+
 def overlap(session: str, other: str) -> bool:
     """Whether two sessions of one day share an hour."""
     return session == other or "all" in (session, other)
@@ -168,8 +178,9 @@ class Clash:
 
 
 def clashes(days: Sequence[tuple[date, str, int, int | None]], institution_id: int, plan_id: int | None) -> list[Clash]:
-    """Which of these (day, session, teacher id, room id) are booked at the same hour by another plan of the institution. A rejected
-    or cancelled plan books nobody; `settled` says that the other plan was submitted, and so will not make way by itself. One statement."""
+    """Which of these (day, session, teacher id, room id) are booked at the same hour by another plan of the institution, or by an
+    exam. What was rejected or cancelled books nobody; `settled` says that the other was submitted, and so will not make way by itself.
+    Two statements."""
     teachers = {(day, teacher_id) for day, _session, teacher_id, _room in days if teacher_id}
     rooms = {(day, room_id) for day, _session, _teacher, room_id in days if room_id}
     if not teachers and not rooms:
@@ -191,4 +202,23 @@ def clashes(days: Sequence[tuple[date, str, int, int | None]], institution_id: i
                 found.append(Clash(row, "teacher_id", each.teacher.name, day, each.session, each.plan.name, settled))
             if room_id and each.room_id == room_id and each.room is not None:
                 found.append(Clash(row, "room_id", each.room.name, day, each.session, each.plan.name, settled))
+    return found + _examined(days, rooms)
+
+
+def _examined(days: Sequence[tuple[date, str, int, int | None]], rooms: set[tuple[date, int]]) -> list[Clash]:
+    """The rooms in which an exam that was submitted sits meanwhile."""
+    if not rooms:
+        return []
+    first, last = (hours_of(pick(day for day, _room in rooms), "all") for pick in (min, max))
+    exams = db.session.execute(
+        select(ExamRoom.room_id, Room.name, ExamPlan.name, ExamPlan.starts_at, ExamPlan.ends_at)
+        .join(Room, ExamRoom.room_id == Room.id).join(ExamPlan, ExamRoom.exam_plan_id == ExamPlan.id)
+        .where(ExamRoom.room_id.in_(sorted({room for _day, room in rooms})),
+               ExamPlan.review_state.in_(("submitted", "accepted", "approved")),
+               ExamPlan.starts_at < last[1], ExamPlan.ends_at > first[0]).order_by(ExamPlan.id, ExamRoom.number)).all()
+    found = []
+    for row, (day, session, _teacher, room_id) in enumerate(days):
+        begin, end = hours_of(day, session)
+        found += [Clash(row, "room_id", name, day, session, exam, settled=True)
+                  for examined, name, exam, starts_at, ends_at in exams if examined == room_id and starts_at < end and ends_at > begin]
     return found
