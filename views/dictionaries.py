@@ -7,7 +7,6 @@ from typing import Any
 from flask import abort, flash, jsonify, redirect, request, url_for
 from flask_admin import expose
 from flask_admin.contrib.sqla import ModelView
-from flask_admin.form import SecureForm
 from flask_admin.model.template import EndpointLinkRowAction
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -43,7 +42,6 @@ class Guarded:
 class DictionaryView(Guarded, ModelView):
     """A dictionary. Rows are switched off, never deleted, and keep their code: old plans and certificates refer to them."""
 
-    form_base_class = SecureForm
     can_delete = False
     can_view_details = False
     page_size = 50

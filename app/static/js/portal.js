@@ -82,7 +82,8 @@
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-dismiss], [data-dialog], [data-close], [data-back], [data-copy]");
     if (!target) {
-      if (event.target.matches("dialog[open]")) event.target.close();
+      // The second click of two is meant for the button that asked, and not for the ground beside its question.
+      if (event.target.matches("dialog[open]") && event.detail < 2) event.target.close();
       return;
     }
     if (target.matches("[data-dismiss]")) target.closest("[data-notice]").remove();
