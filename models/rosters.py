@@ -49,6 +49,7 @@ class ImportBatch(Model):
     # workbook. Loaded when asked for: a list of lists needs none of it.
     faults: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, deferred=True)
     # What else a person must know: {"mended": [{"row", "column", "was", "now"}], "mended_count": 3, "notes": ["..."],
+    # "marked": [{"upload", "file", "name"}], "missing": [{"book", "row", "name", "reason"}], "missing_count": 2,
     # "columns": {"heading_row": 2, "headings": [[1, "姓名", "王伟"]], "fields": {"姓名": 1}}}. Numbers of people are masked.
     findings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, deferred=True)
     created_by_id: Mapped[int]

@@ -121,6 +121,28 @@ def test_a_portrait_of_wrong_proportion_is_refused_and_one_without_a_face_only_p
     assert "5:7" in text
 
 
+def test_a_copy_is_of_the_same_person_and_what_is_told_of_a_file_is_masked_and_of_the_picture_that_came(
+        login: Any, make: Any, run_jobs: Any) -> None:
+    batch = make.batch(make.plan(), 4, photos=False)
+    first, second, third, fourth = (person.id_number for person in people(batch))
+    wide = io.BytesIO()
+    Image.new("RGB", (900, 400), "white").save(wide, "JPEG")
+    stranger = "330106199001010018"
+    bring(login(ENTERPRISE), batch, "portrait", ("p.zip", zipped({
+        f"{first} (1).jpg": samples.portrait(), f"{first}.jpg": samples.portrait(1), f"{second}（1）.jpg": samples.portrait(),
+        f"{third} - 副本.jpg": samples.portrait(), f"{fourth} - 副本 (2).jpg": wide.getvalue(), f"{stranger} (1).jpg": samples.portrait(),
+        "王伟13900000030.jpg": samples.portrait()})))
+    run_jobs()
+    assert [bool(person.portrait_id) for person in people(batch)] == [True, True, True, False]
+    told = faults()
+    assert "（900×400）" in told
+    assert told.count("多张照片") == 1
+    assert told.count("名单中没有这个身份证号") == 2
+    assert "330106********0018 (1).jpg" in told
+    assert "王伟139****0030.jpg" in told
+    assert not any(number in told for number in (first, fourth, stranger))
+
+
 def test_a_page_sends_many_files_in_parts_and_a_lost_answer_does_no_harm(login: Any, make: Any, run_jobs: Any) -> None:
     batch = make.batch(make.plan(), 3, photos=False)
     client = login(ENTERPRISE)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 from sqlalchemy import select, update
 
 from app import clock
 from app.extensions import db
-from models import Enrolment, ImportBatch, TrainingPlan
-from tests.factory import id_number
+from models import Enrolment, ImportBatch, RosterUpload, TrainingPlan
+from tests.factory import id_number, phone_number
 from tests.test_roster_mending import book, line, mend, taken
-from tests.test_rosters import ENTERPRISE, bring, only_batch, reasons
+from tests.test_rosters import ENTERPRISE, OTHER, bring, only_batch, reasons
 
 
 @pytest.fixture
@@ -117,3 +119,67 @@ def test_faults_are_told_in_the_language_of_the_page_the_list_was_brought_on(log
     run_jobs()
     assert reasons(only_batch()) == "A mobile number has 11 digits and begins with 1."
     assert "It has 1 digits" in client.get(location).text
+
+
+def test_rows_that_did_not_come_again_are_named_and_their_marked_workbook_stays(login: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    client = login(ENTERPRISE)
+    rows = [line(1), line(2, phone="12"), line(3, phone="1"), line(4, number=id_number(4)[:-1]), line(5, occupation="钢经工")]
+    location = bring(client, plan, book(rows)).location
+    run_jobs()
+    first = db.session.scalars(select(RosterUpload)).one().id
+    mend(client, only_batch().id, book([line(2), line(4), line(5, phone="1")]))  # by number, by name, and one that is wrong still
+    run_jobs()
+    db.session.expire_all()
+    batch = only_batch()
+    assert [(each["row"], each["name"]) for each in batch.findings["missing"]] == [(4, line(3)[0])]
+    assert "手机号应为 11 位" in batch.findings["missing"][0]["reason"]
+    page = client.get(location).text
+    assert "还没有送来的行" in page
+    assert f"upload={first}" in page
+    earlier = client.get(f"{location}/marked.xlsx?upload={first}")
+    assert len(load_workbook(io.BytesIO(earlier.data))["Sheet"]["A"]) == 6
+    assert client.get(f"{location}/marked.xlsx?upload=999").status_code == 404
+    assert login(OTHER).get(f"{location}/marked.xlsx?upload={first}").status_code == 404
+    mend(login(ENTERPRISE), batch.id, book([line(3)]))  # the row that was wrong still is of the second workbook
+    run_jobs()
+    db.session.expire_all()
+    assert [each["row"] for each in only_batch().findings["missing"]] == [4]
+    assert [each["upload"] for each in only_batch().findings["marked"]] == [first, first + 1]
+    mend(login(ENTERPRISE), batch.id, book([line(5)]))
+    run_jobs()
+    db.session.expire_all()
+    assert (only_batch().state, only_batch().people) == ("clean", 5)
+
+
+def test_more_people_than_seats_are_not_offered_and_another_list_takes_their_place(login: Any, make: Any, run_jobs: Any) -> None:
+    plan = make.plan(occupations=("020",), seats=11)
+    client = login(ENTERPRISE)
+    location = bring(client, plan, book([line(n) for n in range(12)])).location
+    run_jobs()
+    page = client.get(location).text
+    assert "只导入无误的" not in page
+    assert "至少删去 1 人" in page
+    answer = client.post(f"{location}/good", follow_redirects=True)
+    assert "超过本计划的总名额 11 人，不能导入" in answer.text
+    assert (only_batch().state, run_jobs()) == ("faulty", 0)
+    sent = {"workbook": (io.BytesIO(book([line(n) for n in range(11)])), "少一人.xlsx"), "consent": "1", "anew": "1"}
+    client.post(f"{location}/mend", data=sent)
+    run_jobs()
+    db.session.expire_all()
+    lists = db.session.execute(select(ImportBatch.state, ImportBatch.people).order_by(ImportBatch.id)).all()
+    assert [tuple(each) for each in lists] == [("discarded", 0), ("clean", 11)]
+
+
+def test_a_workbook_without_a_column_that_is_wanted_can_come_again_whole(login: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    client = login(ENTERPRISE)
+    location = bring(client, plan, book([line(30)[:3]], ["姓名", "身份证号", "手机号"])).location
+    run_jobs()
+    page = client.get(location).text
+    assert only_batch().state == "unmapped"
+    assert "没有认出：职业（工种）名称、职业等级、职称、文化程度" in page
+    assert phone_number(30)[:6] not in page, "the example of a phone is masked as any other"
+    assert f'action="{location}/mend"' in page
+    mend(client, only_batch().id, book([line(30)]))
+    run_jobs()
+    db.session.expire_all()
+    assert (only_batch().state, only_batch().people) == ("clean", 1)

@@ -15,7 +15,7 @@ from app.documents.roster import ROSTER_REQUIRED
 from app.errors import InvalidFields, NotFound
 from app.extensions import db
 from app.operations import rosters
-from models import Enrolment, ImportBatch, TrainingPlan
+from models import Enrolment, ImportBatch, StoredFile, TrainingPlan
 from views.base import PortalView, download, page, said, uploaded
 from views.listing import Search, like, listing
 from views.photos import order_of, people_lacking
@@ -53,7 +53,8 @@ class RosterView(PortalView):
     def mend(self, batch_id: int) -> Any:
         batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.plan))
         name, data = uploaded("workbook")
-        rosters.mend(batch, name, data, request.form.get("consent") == "1", actor=self.actor)
+        take = rosters.replace if request.form.get("anew") == "1" else rosters.mend
+        batch = take(batch, name, data, request.form.get("consent") == "1", actor=self.actor) or batch
         return self.to("show", batch_id=batch.id)
 
     @page("/batches/<int:batch_id>/columns", "import", ("POST",))
@@ -85,6 +86,10 @@ class RosterView(PortalView):
     @page("/batches/<int:batch_id>/marked.xlsx", "download")
     def marked(self, batch_id: int) -> Any:
         batch = self.fetch(ImportBatch, batch_id, joinedload(ImportBatch.marked))
-        if batch.marked is None:
+        stored = batch.marked
+        if upload := request.args.get("upload"):  # one of before, of which rows are still missing
+            stored = next((self.fetch(StoredFile, each["file"]) for each in batch.findings.get("marked", ())
+                           if str(each["upload"]) == upload), None)
+        if stored is None:
             raise NotFound("")
-        return download(files.read(batch.marked), batch.marked.name, files.XLSX)
+        return download(files.read(stored), stored.name, files.XLSX)

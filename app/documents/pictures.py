@@ -32,11 +32,12 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class CleanPicture:
-    """A baseline JPEG of our own making; width and height in pixels, upright."""
+    """A baseline JPEG of our own making; width and height in pixels, upright; `sent` are those of the picture that came."""
 
     data: bytes
     width: int
     height: int
+    sent: tuple[int, int]
 
 
 def clean_jpeg(
@@ -59,8 +60,9 @@ def clean_jpeg(
         # at the double.
         with JpegImageFile(io.BytesIO(data)) as image:
             _check_size(image, min_side)
+            sent = image.size
             image.draft("RGB", (max_side, max_side))
-            return _redrawn(image, _orientation(image), max_side, quality)
+            return _redrawn(image, _orientation(image), max_side, quality, sent)
     except PictureFault:
         raise
     except Exception as error:
@@ -91,7 +93,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _redrawn(image: Image.Image, orientation: int, max_side: int, quality: int) -> CleanPicture:
+def _redrawn(image: Image.Image, orientation: int, max_side: int, quality: int, sent: tuple[int, int]) -> CleanPicture:
     picture = image.convert("RGB")
     if max(picture.size) > max_side:
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
@@ -102,4 +104,6 @@ def _redrawn(image: Image.Image, orientation: int, max_side: int, quality: int) 
     canvas.paste(picture)
     out = io.BytesIO()
     canvas.save(out, "JPEG", quality=quality, optimize=True)
-    return CleanPicture(out.getvalue(), canvas.width, canvas.height)
+    if orientation >= 5 and orientation in _UPRIGHT:  # lying on its side
+        sent = sent[::-1]
+    return CleanPicture(out.getvalue(), canvas.width, canvas.height, sent)

@@ -8,6 +8,7 @@ nobody is swept up (`photo_tidy`).
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 from collections import deque
@@ -31,7 +32,7 @@ from app.documents.zips import Archive, OnDisk
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError, MissingObject
 from app.gateways.storage import Storage
-from app.identifiers import mask_id_number
+from app.identifiers import mask_id_number, mask_phone
 from app.operations.photo_words import archive_reason
 from models import Enrolment, ImportBatch, PhotoPart, PhotoReading, PhotoUpload, StoredFile
 
@@ -42,6 +43,10 @@ WIDE, HIGH = 25, 35
 AT_ONCE = 50
 NO_FACE = "no_face"
 Report = Callable[[int, int], None]
+# What computers add to the name of a copy: " (1)", "（1）", " - 副本", " - 副本 (2)".
+_COPY = re.compile(r"(?:\s*(?:[(（][0-9]{1,3}[)）]|[-–—]?\s*(?:副本|Copy)))+\s*$", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9](?: ?[0-9]){13,16} ?[0-9Xx]")
+_PHONE = re.compile(r"(?<![0-9])1[3-9][0-9]{9}(?![0-9])")
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def cleaned(rules: Rules, data: bytes) -> bytes:
     if rules.tolerance:
         off = picture.width * HIGH / (picture.height * WIDE)
         if not 100 - rules.tolerance <= off * 100 <= 100 + rules.tolerance:
-            raise PictureFault("proportion", width=picture.width, height=picture.height)
+            raise PictureFault("proportion", width=picture.sent[0], height=picture.sent[1])
     return picture.data
 
 
@@ -131,9 +136,10 @@ class _Matching:
         self.faults.append({"name": _masked(name), "code": code} | ({"of": of, "args": args} if of else {}))
 
     def person_of(self, name: str) -> int | None:
-        """The person a file's name says, or None with the reason noted (C12: <ID number>.jpg, X in either case)."""
+        """The person a file's name says, or None with the reason noted (C12: <ID number>.jpg, X in either case; the
+        name of a copy says the same one)."""
         stem, _dot, ending = name.rpartition(".")
-        person = self.people.get(vault().index(stem.strip().upper(), "id_number"))
+        person = self.people.get(vault().index(_COPY.sub("", stem).strip().upper(), "id_number"))
         if ending.lower() not in ("jpg", "jpeg"):
             self.fault(name, "not_named_jpg")
         elif person is None:
@@ -308,6 +314,8 @@ def ask_readings(batch: ImportBatch, kind: str) -> None:
 
 
 def _masked(name: str) -> str:
-    """A file's name as it may be shown: an ID number in it is masked."""
+    """A file's name as it may be shown: ID numbers and phones in it are masked, and all that is as long as an ID number."""
     stem, dot, ending = name.rpartition(".")
-    return f"{mask_id_number(stem)}{dot}{ending}" if len(stem.strip()) == 18 else name[:60]
+    if len(stem.strip()) == 18:
+        return f"{mask_id_number(stem)}{dot}{ending}"
+    return _PHONE.sub(lambda found: mask_phone(found[0]), _NUMBER.sub(lambda found: mask_id_number(found[0]), name))[:60]

@@ -96,11 +96,6 @@ class Roster:
     sheets: list[Sheet] = field(default_factory=list)
 
     @property
-    def wrong_rows(self) -> int:
-        """How many rows must come again."""
-        return len({fault.row for fault in self.faults if fault.row and not fault.double})
-
-    @property
     def unmapped(self) -> bool:
         """A person must say which column is which."""
         return self.columns is not None and self.columns.heading_row > 0 and bool(self.columns.missing)

@@ -26,8 +26,9 @@ from app.documents.workbooks import Fault, mark_faults
 from app.errors import Conflict, Forbidden, Invalid, InvalidFields
 from app.extensions import db, transaction
 from app.gateways.errors import GatewayError
-from app.identifiers import mask_id_number
+from app.identifiers import mask_id_number, mask_phone
 from app.operations.roster_doubles import live_elsewhere
+from app.operations.roster_owed import Owed, left_over, wrong_rows
 from app.operations.roster_rows import Choices, Mended, PersonRow, Roster, RowFault, choices_of, read
 from models import (
     Education,
@@ -43,7 +44,7 @@ from models import (
     TrainingPlan,
 )
 
-__all__ = ["discard", "map_columns", "mend", "run_import", "start_import", "take_good_rows", "template"]
+__all__ = ["discard", "map_columns", "mend", "replace", "run_import", "start_import", "take_good_rows", "template"]
 
 IMPORT_JOB = "import_roster"
 MOST_BYTES = 20 * 1024 * 1024
@@ -51,6 +52,7 @@ MOST_BYTES = 20 * 1024 * 1024
 SHOWN_FAULTS, SHOWN_MENDED = 500, 100
 KEPT_FAULTS, KEPT_MENDED = 5000, 500
 Report = Callable[[int, int], None]
+_Given = tuple[bytes, dict[str, int], str]  # a workbook, which column is which as a person said it, its name
 DRAFT_COLUMNS = ("batch_id", "plan_id", "enterprise_id", "institution_id", "authority_id", "state", "name", "id_number", "id_number_index",
                  "phone", "phone_index", "sex", "birth", "occupation_id", "level_id", "title_id", "education_id", "note", "created_at")
 SEALED_COLUMNS = ("id_number", "id_number_index", "phone", "phone_index")
@@ -108,6 +110,14 @@ def mend(batch: ImportBatch, name: str, data: bytes, consent: bool, *, actor: Ac
                                                    "consent": consent_words()})
 
 
+def replace(batch: ImportBatch, name: str, data: bytes, consent: bool, *, actor: Actor) -> ImportBatch:
+    """Take a new list in place of one that has too many people: nothing of the old one is kept. Raises as `start_import` and `discard`."""
+    with transaction():
+        fresh = start_import(batch.plan, name, data, consent, actor=actor)
+        discard(batch, actor=actor)
+    return fresh
+
+
 def map_columns(batch: ImportBatch, chosen: dict[str, int], *, actor: Actor) -> None:
     """Say which column is which field, for this workbook and, by the headings, for the enterprise's next ones.
 
@@ -129,10 +139,13 @@ def map_columns(batch: ImportBatch, chosen: dict[str, int], *, actor: Actor) -> 
 
 
 def take_good_rows(batch: ImportBatch, *, actor: Actor) -> None:
-    """Import the rows without a fault and leave the others. Raises `Conflict` when there are none or the list moved on."""
+    """Import the rows without a fault and leave the others. Raises `Conflict` when there are none or too many, or the list moved on."""
     check_may_enrol(batch.plan, actor=actor)
     if not batch.good:
         raise Conflict(_("这份名单没有可以导入的人员，请先修改。"))
+    if batch.good > batch.plan.seats:
+        raise Conflict(_("无误的 %(n)s 人超过本计划的总名额 %(seats)s 人，不能导入。请删去一部分人员后重新上传，或到其他计划报名。",
+                         n=batch.good, seats=batch.plan.seats))
     with transaction():
         _wait_again(batch, take_good=True)
         audit.record(actor, "take_good_rows", batch, {"people": batch.good, "faulty_rows": batch.faulty_rows})
@@ -168,12 +181,14 @@ class _Found:
     mended: list[Mended] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     # Rows of workbooks before that were wrong and have not come again.
-    missing: int = 0
+    missing: list[Owed] = field(default_factory=list)
+    # Workbooks of before that were marked, as long as rows of theirs are missing: [{"upload": 1, "file": 2, "name": "..."}].
+    marked: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def faulty_rows(self) -> int:
         """Rows that are not taken as things are."""
-        return len({fault.row for fault in self.faults if fault.row}) + self.missing
+        return len({fault.row for fault in self.faults if fault.row}) + len(self.missing)
 
 
 def run_import(batch_id: int, report: Report) -> None:
@@ -192,11 +207,13 @@ def _import(batch: ImportBatch, report: Report) -> None:
     choices = choices_of(batch.plan)
     learnt = {row.heading: row.field for row in db.session.scalars(
         select(RosterHeading).where(RosterHeading.enterprise_id == batch.enterprise_id))}
-    given = [(files.read(upload.workbook), upload.columns) for upload in batch.uploads]
-    seats = batch.plan.seats
+    given = [(files.read(upload.workbook), upload.columns, upload.workbook.name) for upload in batch.uploads]
+    seats, newest_id, marked = batch.plan.seats, batch.uploads[-1].id, batch.findings.get("marked", [])
     db.session.commit()  # no lock is held while the workbooks are read
     found = _read_all(given, choices, learnt, lambda: report(0, 3))
     report(1, 3)
+    if found.missing or found.newest.unmapped:
+        found.marked = [each for each in marked if each["upload"] != newest_id]
     if found.newest.unmapped and not batch.take_good:
         _write_unmapped(batch, found)
         return
@@ -213,36 +230,27 @@ def _import(batch: ImportBatch, report: Report) -> None:
         _write_people(batch, found, people)
 
 
-def _read_all(given: list[tuple[bytes, dict[str, int]]], choices: Choices, learnt: dict[str, str], alive: Callable[[], None]) -> _Found:
+def _read_all(given: list[_Given], choices: Choices, learnt: dict[str, str], alive: Callable[[], None]) -> _Found:
     """Read every workbook of a list. A later one replaces the people it names again; of the earlier ones only good rows count.
     `alive` renews the job's lease."""
     people: dict[str, PersonRow] = {}
-    owed = 0  # rows that were wrong and have not come again
-    for data, said in given[:-1]:
+    owed: list[Owed] = []
+    for data, said, book in given[:-1]:
         before = read(data, choices, learnt=learnt, said=said, waiting=alive)
         alive()
-        owed = _still_owed(owed, people, before)
+        owed = [*left_over(owed, people, before, book), *wrong_rows(before, book)]
         people |= {person.id_number: person._replace(row=0) for person in before.people}  # a row of another workbook
-    data, said = given[-1]
+    data, said, book = given[-1]
     newest = read(data, choices, learnt=learnt, said=said, waiting=alive)
     now = {person.id_number: person for person in newest.people}
     found = _Found(people | now, newest, list(newest.faults), newest.mended, list(newest.notes))
     if kept := len(people.keys() - now.keys()):  # not everybody again: only what was to be mended
         found.notes.insert(0, _("沿用之前检查无误的 %(n)s 人，这次改好送来 %(m)s 人。", n=kept, m=len(now)))
-        found.missing = _still_owed(owed, people, newest) - newest.wrong_rows
+        found.missing = left_over(owed, people, newest, book)
     if found.missing:
-        found.faults.append(RowFault(0, 0, "", _("此前有错的行中，还有 %(n)s 行没有送来。", n=found.missing),
+        found.faults.append(RowFault(0, 0, "", _("此前有错的行中，还有 %(n)s 行没有送来。", n=len(found.missing)),
                                      _("请把其余的行也改好上传；不报名的，可选择只导入无误的人员。")))
     return found
-
-
-def _still_owed(owed: int, people: dict[str, PersonRow], came: Roster) -> int:
-    """How many wrong rows are still to come after one more workbook: each person who is new to the list, and each row that is
-    still wrong, was one of them; a workbook that has everybody again begins anew."""
-    named = {person.id_number for person in came.people}
-    if people.keys() <= named:
-        return came.wrong_rows
-    return max(owed - len(named - people.keys()) - came.wrong_rows, 0) + came.wrong_rows
 
 
 def _write_people(batch: ImportBatch, found: _Found, people: list[PersonRow]) -> None:
@@ -308,6 +316,11 @@ def _move_faulty(batch: ImportBatch, values: dict[str, Any], marked: bytes | Non
     with transaction():
         stored = files.keep(marked, kind="marked_roster", name=_marked_name(batch.workbook.name), content_type=files.XLSX,
                             enterprise_id=batch.enterprise_id) if marked else None
+        if stored:
+            upload = batch.uploads[-1]
+            findings = values["findings"]
+            values["findings"] = findings | {"marked": [*findings["marked"], {"upload": upload.id, "file": stored.id,
+                                                                              "name": upload.workbook.name}]}
         workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "faulty",
                       marked_id=stored.id if stored else None, **values)
 
@@ -332,7 +345,8 @@ def _findings(found: _Found) -> dict[str, Any]:
     """What else is to be told, for the page."""
     columns = found.newest.columns
     answer: dict[str, Any] = {"mended": [mend._asdict() for mend in found.mended[:KEPT_MENDED]],
-                                 "mended_count": len(found.mended), "notes": found.notes}
+                                 "mended_count": len(found.mended), "notes": found.notes, "marked": found.marked,
+                                 "missing": [owed.told() for owed in found.missing[:KEPT_MENDED]], "missing_count": len(found.missing)}
     if columns and columns.heading_row:
         rows = columns.sheet.rows[columns.heading_row:columns.heading_row + 1]
         sample = {column: str(value) for row in rows for column, value in enumerate(row, 1) if value is not None}
@@ -343,7 +357,9 @@ def _findings(found: _Found) -> dict[str, Any]:
 
 def _masked(text: str) -> str:
     """A value beside its heading: enough to know the column by, not the person."""
-    return mask_id_number(text[:20]) if sum(map(str.isdigit, text)) >= 8 else text[:20]
+    text = text.strip()[:20]
+    digits = sum(map(str.isdigit, text))
+    return mask_id_number(text) if digits > 13 else mask_phone(text) if digits >= 8 else text
 
 
 def discard(batch: ImportBatch, *, actor: Actor) -> None:
