@@ -112,6 +112,8 @@ def mend(batch: ImportBatch, name: str, data: bytes, consent: bool, *, actor: Ac
 
 def replace(batch: ImportBatch, name: str, data: bytes, consent: bool, *, actor: Actor) -> ImportBatch:
     """Take a new list in place of one that has too many people: nothing of the old one is kept. Raises as `start_import` and `discard`."""
+    if batch.state != "faulty":  # people of a list that is in are not thrown away by a stale page
+        raise Conflict(_("这份名单的状态已变化，请刷新页面查看。"))
     with transaction():
         fresh = start_import(batch.plan, name, data, consent, actor=actor)
         discard(batch, actor=actor)
