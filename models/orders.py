@@ -78,6 +78,12 @@ class Order(Model):
         """E16: pending and within the buyer's deadline."""
         return self.state == "pending" and clock.now() < self.expires_at
 
+    @property
+    def ended_with_plan(self) -> bool:
+        """It was not paid when its plan was called off, and ended with it."""
+        return (self.state in ("expired", "cancelled") and self.ended_at is not None and self.plan.cancelled_at is not None
+                and self.ended_at >= self.plan.cancelled_at)
+
     def __str__(self) -> str:
         return self.number
 

@@ -119,7 +119,7 @@ def test_a_cancelled_plan_refunds_everyone_and_is_closed_to_everything(shop: Sho
     drafts = shop.batch(plan, 1)
     change = cancelled(shop, plan)
     assert change.state == "granted"
-    assert shop.look(open_.id).state == "expired"
+    assert shop.look(open_.id).state == "cancelled"
     run_jobs()
     assert shop.seats(plan) == 0
     for order in (first, second):
@@ -209,6 +209,42 @@ def test_people_already_withdrawn_by_rule_keep_that_rule(shop: Shop, run_jobs: A
     cancelled(shop, plan)
     run_jobs()
     assert [row.amount_fen for row in db.session.scalars(select(Refund).order_by(Refund.id))] == [41500, 2 * 83000]
+
+
+def test_an_order_that_was_not_paid_ends_with_its_plan_and_nothing_is_said_of_money(shop: Shop, run_jobs: Any) -> None:
+    plan = shop.plan(seats=20)
+    paid(shop, plan, 1, SECOND)
+    order = shop.order(plan, 2)
+    cancelled(shop, plan)
+    run_jobs()
+    assert shop.look(order.id).state == "cancelled"
+    enterprise = shop.login(FIRST)
+    page = enterprise.get(f"/orders/{order.id}").text
+    assert "该计划已取消，订单随之取消。" in page
+    for word in ("已过期", "超时", "重新生成", "退款", "退回"):
+        assert word not in page, word
+    told = enterprise.get("/notices/").text
+    assert f"已取消，报名和订单随之取消：{WHY}" in told
+    assert "超时未支付" not in told
+    assert "退回" not in told
+    assert "已支付的款项原路退回" in shop.login(SECOND).get("/notices/").text
+
+
+def test_who_left_before_a_plan_was_cancelled_is_not_counted_with_it(shop: Shop, run_jobs: Any) -> None:
+    plan = shop.plan()
+    order = paid(shop, plan, 3)
+    with shop.tables():
+        ids = db.session.scalars(select(Enrolment.id).where(Enrolment.order_id == order.id).order_by(Enrolment.id)).all()
+    for each in ids[:2]:
+        shop.login(FIRST).post(f"/withdrawals/orders/{order.id}", data={"ids": [each], "reason": "离职"})
+    change = cancelled(shop, plan)
+    run_jobs()
+    assert shop.count(Refund, state="done") == 3
+    page = shop.login(FIRST).get(f"/orders/{order.id}").text
+    assert "该计划已取消，1 人的报名随之取消" in page
+    table = page.rpartition("报名人员")[2].partition("进展")[0]
+    assert (table.count("已退班"), table.count("计划取消")) == (2, 1)
+    assert shop.login("hjp").get(f"/plan-changes/{change.id}").text.count("已退款") == 1
 
 
 def test_an_opened_class_is_neither_cancelled_nor_resized(shop: Shop, make: Any) -> None:

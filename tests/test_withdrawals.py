@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from app import clock as time
-from app.extensions import db
+from app.extensions import db, transaction
+from app.operations import refunds
 from models import AuditEvent, Enrolment, Notice, Parameter, Payment, PlanDay, Refund, TrainingPlan, Withdrawal
 from tests.shop import FIRST, SECOND, Look, Shop
 
@@ -132,6 +133,29 @@ def test_where_the_institution_must_agree_it_does_or_says_why_not(shop: Shop, pl
     assert "已备好教材" in enterprise.get("/withdrawals/").text
     events = set(db.session.scalars(select(Notice.event).where(Notice.event.like("withdrawal%"))))
     assert events == {"withdrawal_asked", "withdrawal_granted", "withdrawal_refused"}
+
+
+@pytest.mark.parametrize(("gone", "left", "words"), [(3 * 83000, [], "没有可退的款项"), (2 * 83000 + 100, [82900], "还可退 ¥829.00")])
+@pytest.mark.parametrize("consent", [0, 1])
+def test_no_more_goes_back_than_is_left_of_the_payment(shop: Shop, plan: int, order: Look, make: Any, run_jobs: Any, gone: int,
+                                                       left: list[int], words: str, consent: int) -> None:
+    rule(withdraw_consent=consent)
+    ids = people(order)[:2]
+    if consent:  # asked before the money went back
+        ask(shop, order, ids)
+    with shop.tables(), transaction():
+        refunds.open_refund(db.session.scalars(select(Payment.id)).one(), gone, "多付", actor=make.actor("hangzhou"))
+    assert words in shop.login(FIRST).get(f"/withdrawals/orders/{order.id}").text
+    if consent:
+        rows = list(db.session.scalars(select(Withdrawal.id)))
+        assert "已同意 2 人退班" in shop.login("hjp").post("/withdrawals/grant", data={"ids": rows}, follow_redirects=True).text
+    else:
+        assert "2 人已退班" in ask(shop, order, ids)
+    run_jobs()
+    assert shop.look(order.id).people == {"withdrawn": 2, "enrolled": 1}
+    assert shop.seats(plan) == 1
+    assert sums() == [(each, "done") for each in [gone, *left]]
+    assert sum(db.session.scalars(select(Withdrawal.amount_fen))) == sum(left)
 
 
 def test_once_the_class_has_opened_nobody_withdraws(shop: Shop, plan: int, order: Look) -> None:

@@ -32,8 +32,8 @@ def story(order: Order, payments: Sequence[Payment], leavings: Sequence[Leaving]
         events.append(Event(payment.paid_at, _("付款"), "ok", f"{yuan(payment.amount_fen)} {payment.reason}".strip()))
         events += [Event(refund.done_at, _("原路退回"), "bad", yuan(refund.amount_fen)) for refund in payment.refunds if refund.done_at]
     if order.ended_at is not None or order.state in ("expired", "cancelled"):
-        late = order.state != "cancelled"
-        events.append(Event(order.ended_at, _("超时未支付") if late else _("取消订单"), "bad", _("名额已释放")))
+        how = _("计划取消") if order.ended_with_plan else _("取消订单") if order.state == "cancelled" else _("超时未支付")
+        events.append(Event(order.ended_at, how, "bad", _("名额已释放")))
     if order.paid_at is not None:
         events.append(Event(order.paid_at, _("报名成功"), "ok", _("%(n)s 人", n=order.people)))
     events += [Event(each.at, _("计划取消") if each.cause == "plan" else _("退班"), "bad", _("%(n)s 人", n=each.people))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import jsonify, redirect
@@ -14,6 +15,7 @@ from app import clock, scope
 from app.errors import NoSeats
 from app.extensions import db
 from app.operations import orders, withdrawals
+from app.operations.withdrawals import Leaving
 from app.presentation import moment
 from models import Enrolment, Enterprise, ImportBatch, Order, Payment, TrainingPlan
 from views.base import PortalView, page, said
@@ -27,8 +29,8 @@ SHOWN_PEOPLE = 100
 DETAIL = (joinedload(Order.plan), joinedload(Order.enterprise), joinedload(Order.institution), selectinload(Order.invoices))
 
 
-def standing_of(order: Order, gone: int = 0) -> Standing:
-    """An order's state in plain words; `gone` of its people have left the plan since."""
+def standing_of(order: Order, leavings: Sequence[Leaving] = ()) -> Standing:
+    """An order's state in plain words; `leavings` are those of its people who have left the plan since."""
     if order.state == "pending" and order.payable:
         words = _("请在 %(at)s 前完成支付，逾期不能支付，名额将被释放。", at=moment(order.expires_at))
         return Standing(_("待支付"), "warn", words)
@@ -36,17 +38,21 @@ def standing_of(order: Order, gone: int = 0) -> Standing:
         words = _("支付时限已过，正在向支付平台核实。时限内已付款的，报名有效；未付款的，名额将被释放。")
         return Standing(_("核实中"), "info", words)
     if order.state == "paid":
-        return _paid(order, gone)
-    kept = _("名额已释放。名单和照片仍保留在“报名”中，报名结束前可以重新生成订单。")
+        return _paid(order, leavings)
+    if order.ended_with_plan:
+        return Standing(_("已取消"), "neutral", _("该计划已取消，订单随之取消。"))
+    kept = (_("名额已释放。名单和照片仍保留在“报名”中，报名结束前可以重新生成订单。") if order.plan.cancelled_at is None else
+            _("名额已释放。该计划此后已取消，不能再报名。"))
     if order.state == "expired":
         return Standing(_("已过期"), "neutral", kept)
     return Standing(_("已取消"), "neutral", kept)
 
 
-def _paid(order: Order, gone: int) -> Standing:
+def _paid(order: Order, leavings: Sequence[Leaving]) -> Standing:
     """Paid, and who of its people is still enrolled."""
-    if gone and order.plan.cancelled_at is not None:
-        return Standing(_("已支付"), "info", _("该计划已取消，%(n)s 人的报名随之取消，费用按规定退回。", n=gone))
+    gone = sum(each.people for each in leavings)
+    if off := sum(each.people for each in leavings if each.cause == "plan"):
+        return Standing(_("已支付"), "info", _("该计划已取消，%(n)s 人的报名随之取消，费用按规定退回。", n=off))
     if gone >= order.people:
         return Standing(_("已支付"), "info", _("%(n)s 人报名成功后已全部退班。", n=order.people))
     if gone:
@@ -99,8 +105,8 @@ class OrderView(PortalView):
             scope.visible(self.actor, Enrolment).where(Enrolment.order_id == order_id).order_by(Enrolment.id)
             .options(joinedload(Enrolment.occupation), joinedload(Enrolment.level)).limit(SHOWN_PEOPLE)).all()
         leavings = withdrawals.leavings_of(order) if order.state == "paid" else []
-        gone = sum(each.people for each in leavings)
-        return self.page("portal/orders/show.html", order=order, story=story(order, paid, leavings), standing=standing_of(order, gone),
+        return self.page("portal/orders/show.html", order=order, story=story(order, paid, leavings),
+                         standing=standing_of(order, leavings), called_off=withdrawals.called_off(people),
                          people=people, cut=len(people) == SHOWN_PEOPLE < order.people,
                          payments=[(each, payment_words(each)) for each in paid],
                          refunds=[(each, refund_words(each)) for payment in paid for each in payment.refunds],

@@ -21,7 +21,7 @@ from models import PlanChange, TrainingPlan
 from views.base import PortalView, page, put_error_on, said
 from views.forms import REQUIRED, Whole
 from views.listing import Filter, Search, like, listing
-from views.standings import refund_words
+from views.standings import refund_standings
 
 KINDS = {"resize": _l("名额调整"), "cancel": _l("计划取消")}
 STATES = {"asked": (_l("待审批"), "warn"), "granted": (_l("已生效"), "ok"), "refused": (_l("未同意"), "bad"),
@@ -64,7 +64,7 @@ class _Changes(PortalView):
         return self.page("portal/plan_changes/show.html", change=change, plan=change.plan, kinds=KINDS, states=STATES,
                          title=_("%(plan)s %(kind)s", plan=change.plan.name, kind=KINDS[change.kind]),
                          job=jobs.latest(cancellations.JOB, change.id) if cancelled else None,
-                         lines=cancellations.lines_of(change) if cancelled else (), refund_words=refund_words)
+                         lines=cancellations.lines_of(change) if cancelled else (), refund_standings=refund_standings)
 
 
 class PlanChangeView(_Changes):

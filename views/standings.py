@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
@@ -51,6 +52,12 @@ def refund_words(refund: Refund) -> Standing:
         "declined": Standing(_declined(refund), "neutral", refund.remark),
     }
     return words[refund.state]
+
+
+def refund_standings(refunds: Iterable[Refund]) -> list[Standing]:
+    """How several refunds stand: each state once."""
+    found = [refund_words(each) for each in refunds]
+    return list({each.label: each for each in found}.values())
 
 
 def _declined(refund: Refund) -> str:

@@ -16,7 +16,7 @@ from wtforms import TextAreaField
 from app import scope
 from app.errors import PortalError
 from app.extensions import db
-from app.operations import carry_over, withdrawals
+from app.operations import carry_over, refunds, withdrawals
 from models import Enrolment, Order, TrainingPlan, Withdrawal
 from views.base import PortalView, page, put_error_on, said
 from views.forms import REQUIRED
@@ -79,14 +79,19 @@ class WithdrawalView(PortalView):
         if form.validate_on_submit():
             ids = [each.id for each in people if str(each.id) in wanted]
             try:
-                n, consent = withdrawals.ask(plan, ids, form.reason.data, actor=self.actor)
+                n, consent, amount_fen = withdrawals.ask(plan, ids, form.reason.data, actor=self.actor)
             except PortalError as error:
                 put_error_on(form, error)
             else:
                 said(_("已为 %(n)s 人申请退班，等待培训机构办理。", n=n) if consent else
-                     _("%(n)s 人已退班，名额已释放，退款正在办理。", n=n))
+                     _("%(n)s 人已退班，名额已释放，退款正在办理。", n=n) if amount_fen else
+                     _("%(n)s 人已退班，名额已释放，没有可退的款项。", n=n))
                 return self.to("list")
+        payment = refunds.payment_of(order) if order is not None else None
+        each_fen = order.unit_fee_fen * terms.percent // 100 if order is not None else 0
+        left_fen = payment.refundable_fen if payment is not None else each_fen * len(people)
         return self.page("portal/withdrawals/ask.html", plan=plan, people=people, order=order, form=form, terms=terms,
+                         payment=payment, each_fen=each_fen, left_fen=left_fen,
                          waiting=withdrawals.waiting_ids(people), wanted=wanted, title=_("退班"))
 
     @page("/<any(grant,refuse):answer>", "decide", ("POST",))
@@ -94,7 +99,8 @@ class WithdrawalView(PortalView):
         asked = scope.visible(self.actor, Withdrawal).where(Withdrawal.state == "asked")
         ids = chosen_ids(asked, searches=self._searches(), filters=self._filters())
         n = withdrawals.decide(ids, answer == "grant", request.form.get("remark", ""), actor=self.actor)
-        said(_("已同意 %(n)s 人退班，退款正在办理。", n=n) if answer == "grant" else _("已答复 %(n)s 人的申请不同意。", n=n))
+        said(_("已同意 %(n)s 人退班，名额已释放，应退的款项原路退回。", n=n) if answer == "grant" else
+             _("已答复 %(n)s 人的申请不同意。", n=n))
         return self.to("list")
 
     @page("/<int:withdrawal_id>/take-back", "ask", ("POST",))

@@ -40,13 +40,14 @@ def apply(change: PlanChange, *, actor: Actor) -> None:
     plan = seats.lock(change.plan_id)
     if reason := obstacle(plan):
         raise Conflict(reason)
-    told = _enterprises(plan)
+    told, paid = _enterprises(plan), _paying(plan)
     plan.cancelled_at = clock.now()
     db.session.flush()
-    ended = orders.end_open_orders(plan.id, actor=actor)
+    ended = orders.end_open_orders(plan.id, "cancelled", actor=actor)
     jobs.schedule(JOB, change.id, institution_id=plan.institution_id)
     for enterprise_id in told:
-        notices.tell("plan_cancelled", "training_plan", ids=[plan.id], name=plan.name, remark=change.reason, enterprise_id=enterprise_id)
+        notices.tell("plan_cancelled" if enterprise_id in paid else "plan_cancelled_unpaid", "training_plan", ids=[plan.id],
+                     name=plan.name, remark=change.reason, enterprise_id=enterprise_id)
     audit.record(actor, "cancel_plan", plan, {"plan": plan.name, "reason": change.reason, "orders_ended": ended})
 
 
@@ -56,6 +57,13 @@ def _enterprises(plan: TrainingPlan) -> Sequence[int]:
              select(ImportBatch.enterprise_id).where(ImportBatch.plan_id == plan.id, ImportBatch.state != "discarded"),
              select(WaitlistEntry.enterprise_id).where(WaitlistEntry.plan_id == plan.id, WaitlistEntry.state.in_(("waiting", "offered"))))
     return sorted(set(db.session.scalars(found[0].union(*found[1:]))))
+
+
+def _paying(plan: TrainingPlan) -> set[int]:
+    """Who has paid for people that are in a plan, and is told of refunds."""
+    return set(db.session.scalars(select(Order.enterprise_id).join(Enrolment, Enrolment.order_id == Order.id).where(
+        Order.plan_id == plan.id, Order.state == "paid", Order.amount_fen > 0, Enrolment.plan_id == plan.id,
+        Enrolment.state == "enrolled")))
 
 
 def run_cancellation(change_id: int, report: Callable[[int, int], None]) -> None:

@@ -207,15 +207,15 @@ def _end_now(order_id: int, state: str, actor: Actor) -> bool:
         return _end(order, state, actor)
 
 
-def end_open_orders(plan_id: int, *, actor: Actor) -> int:
-    """C19: opening a class expires the orders nobody has paid yet. Call it inside the transaction that opens the class;
-    a job then asks the gateway about each and closes its trade. Returns how many ended."""
+def end_open_orders(plan_id: int, state: str = "expired", *, actor: Actor) -> int:
+    """C19: opening a class expires the orders nobody has paid yet, calling its plan off cancels them. Call it inside the transaction
+    that does so; a job then asks the gateway about each and closes its trade. Returns how many ended."""
     with transaction() as session:
         seats.lock(plan_id)
         pending = session.scalars(
             select(Order).where(Order.plan_id == plan_id, Order.state == "pending").order_by(Order.id)).all()
         for order in pending:
-            _end(order, "expired", actor)
+            _end(order, state, actor)
             jobs.schedule(EXPIRE_JOB, order.id, enterprise_id=order.enterprise_id)
         seats.freed(plan_id)  # the line of who waits closes with it
     return len(pending)

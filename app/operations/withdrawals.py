@@ -22,7 +22,7 @@ from app.extensions import db, transaction
 from app.operations import carry_over, refunds, seats
 from app.sets import among
 from app.workflow import ENROLMENT_MOVES, REQUEST_MOVES
-from models import Enrolment, Order, PlanDay, TrainingPlan, Withdrawal
+from models import Enrolment, Order, Payment, PlanDay, TrainingPlan, Withdrawal
 
 MOST_REASON = 200
 
@@ -86,14 +86,21 @@ def leavings_of(order: Order) -> list[Leaving]:
         .group_by(Withdrawal.decided_at, Withdrawal.cause).order_by(Withdrawal.decided_at)) if at is not None]
 
 
+def called_off(people: Iterable[Enrolment]) -> set[int]:
+    """Those of these people who left because their plan was called off."""
+    return set(db.session.scalars(select(Withdrawal.enrolment_id).where(
+        among(Withdrawal.enrolment_id, [each.id for each in people]), Withdrawal.cause == "plan", Withdrawal.state == "granted")))
+
+
 def open_of(person: Enrolment) -> Withdrawal | None:
     """The withdrawal of a person that waits, or with which the person left."""
     return db.session.scalars(select(Withdrawal).where(
         Withdrawal.enrolment_id == person.id, Withdrawal.state.in_(("asked", "granted")))).first()
 
 
-def ask(plan: TrainingPlan, ids: Iterable[int], reason: str, *, actor: Actor) -> tuple[int, bool]:
-    """Withdraw an enterprise's people from a plan, or ask the institution to agree. Returns how many, and whether it must agree.
+def ask(plan: TrainingPlan, ids: Iterable[int], reason: str, *, actor: Actor) -> tuple[int, bool, int]:
+    """Withdraw an enterprise's people from a plan, or ask the institution to agree. Returns how many, whether it must agree, and how
+    many fen go back in all.
 
     Raises `Invalid` when nobody was chosen or no reason given, `Conflict` when the class has opened or one of them is no longer
     enrolled.
@@ -123,7 +130,7 @@ def ask(plan: TrainingPlan, ids: Iterable[int], reason: str, *, actor: Actor) ->
             _tell("withdrawal_asked", plan, rows)
         else:
             _leave(plan, rows, actor)
-    return len(rows), terms.consent
+        return len(rows), terms.consent, sum(row.amount_fen for row in rows)
 
 
 def _row(person: Enrolment, reason: str, percent: int, actor: Actor, cause: str = "person") -> Withdrawal:
@@ -154,7 +161,11 @@ def _leave(plan: TrainingPlan, rows: Sequence[Withdrawal], actor: Actor, remark:
 
 
 def _pay_back(rows: Sequence[Withdrawal], actor: Actor) -> None:
-    """One refund for each order that paid for these people; of who was carried over that is the order of the first plan."""
+    """One refund for each order that paid for these people; of who was carried over that is the order of the first plan.
+
+    What the finance desk has paid back of an order already does not go back twice: where less is left of its payment than is due,
+    that much goes back, and no refund is written where nothing is.
+    """
     due: dict[int, list[Withdrawal]] = {}
     for row in rows:
         if row.amount_fen:
@@ -164,10 +175,23 @@ def _pay_back(rows: Sequence[Withdrawal], actor: Actor) -> None:
         payment = refunds.payment_of(order)
         if payment is None:
             raise Conflict(_("没有找到订单 %(number)s 的付款，不能退款。请联系主管部门核对。", number=order.number))
+        _keep_within(payment, theirs)
+        theirs = [row for row in theirs if row.amount_fen]
+        if not theirs:
+            continue
         # The gateway is told this: no names.
         words = _("计划取消，%(n)s 人退费", n=len(theirs)) if theirs[0].cause == "plan" else _("退班，%(n)s 人退费", n=len(theirs))
         refunds.open_refund(payment.id, sum(row.amount_fen for row in theirs), words, actor=actor,
                             enrolment_ids=[row.enrolment_id for row in theirs])
+
+
+def _keep_within(payment: Payment, rows: Sequence[Withdrawal]) -> None:
+    """Lower what these withdrawals give back to what is left of their payment, which is locked for it."""
+    db.session.refresh(payment, with_for_update={"of": Payment})
+    spare = sum(row.amount_fen for row in rows) - payment.refundable_fen
+    for row in rows:
+        less = min(max(spare, 0), row.amount_fen)
+        row.amount_fen, spare = row.amount_fen - less, spare - less
 
 
 def _tell(event: str, plan: TrainingPlan, rows: Sequence[Withdrawal]) -> None:
@@ -244,12 +268,6 @@ def leave_cancelled(plan: TrainingPlan, order: Order, reason: str, *, actor: Act
         among(Withdrawal.enrolment_id, [each.id for each in people]), Withdrawal.state == "asked"))
     workflow.move(Withdrawal, asked, "state", REQUEST_MOVES, "asked", "taken_back", decided_at=clock.now(), remark=_("计划已取消"))
     rows = [_row(person, reason, 100, actor, cause="plan") for person in people]
-    payment = refunds.payment_of(order)
-    if payment is not None:  # what the finance desk has paid back of this order already does not go back twice
-        spare = sum(row.amount_fen for row in rows) - payment.refundable_fen
-        for row in rows:
-            less = min(max(spare, 0), row.amount_fen)
-            row.amount_fen, spare = row.amount_fen - less, spare - less
     session.add_all(rows)
     session.flush()
     _leave(plan, rows, actor)

@@ -141,10 +141,20 @@
   };
   window.portal.release = release;
 
+  /* A question about people who are ticked names how many, and what goes back for them in all; where nobody is, the answer says so */
+  const named = (form, question) => {
+    const { eachFen, mostFen } = form.dataset;
+    if (!question || eachFen === undefined) return question;
+    const n = all("[name=ids]:checked:enabled", form).length;
+    const yuan = Math.min(n * Number(eachFen), Number(mostFen)) / 100;
+    const amount = `¥${yuan.toLocaleString("en-US", { minimumFractionDigits: 2 })}`;
+    return n ? question.replace("{n}", String(n)).replace("{amount}", amount) : "";
+  };
+
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const pressed = event.submitter;
-    const question = (pressed && pressed.dataset.confirm) || form.dataset.confirm;
+    const question = named(form, (pressed && pressed.dataset.confirm) || form.dataset.confirm);
     if (question && !form.dataset.answered) {
       event.preventDefault();
       const about = form.matches("[data-bulk]") ? `${form.dataset.about.replace("{n}", form.querySelector("[data-count]").textContent)}` : "";
