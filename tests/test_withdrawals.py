@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,6 +157,22 @@ def test_no_more_goes_back_than_is_left_of_the_payment(shop: Shop, plan: int, or
     assert shop.seats(plan) == 1
     assert sums() == [(each, "done") for each in [gone, *left]]
     assert sum(db.session.scalars(select(Withdrawal.amount_fen))) == sum(left)
+
+
+def test_the_question_names_how_many_leave_and_what_goes_back_in_all(shop: Shop, order: Look, make: Any, browser: Any, here: Path) -> None:
+    with shop.tables(), transaction():
+        refunds.open_refund(db.session.scalars(select(Payment.id)).one(), 83000 + 100, "多付", actor=make.actor("hangzhou"))
+    page = browser.new_page()
+    try:
+        page.set_content(shop.login(FIRST).get(f"/withdrawals/orders/{order.id}").text)
+        page.add_script_tag(content=(here / "app/static/js/portal.js").read_text())
+        for ticked, amount in ((1, "¥830.00"), (2, "¥1,659.00")):
+            page.locator("[name=ids]").nth(ticked).check()
+            page.get_by_role("button", name="办理退班").click()
+            assert page.locator("#question").text_content() == f"为 {ticked} 人办理退班，共退款 {amount}，名额立即释放。确定吗？"
+            page.locator("dialog .btn").first.click()
+    finally:
+        page.close()
 
 
 def test_once_the_class_has_opened_nobody_withdraws(shop: Shop, plan: int, order: Look) -> None:
