@@ -1,4 +1,4 @@
-"""The console in a browser, with the tokens of the running product: the tests of single pages have them switched off."""
+"""What only the running product shows, whose forms have tokens: the tests of single pages have them switched off."""
 
 from __future__ import annotations
 
@@ -52,3 +52,11 @@ def test_a_double_click_on_a_button_that_asks_leaves_its_question_open(portal: P
         assert question.count() == 1
         walker.page.mouse.click(5, 5)
         assert question.count() == 0, "one click beside it closes it"
+
+
+def test_a_machine_asks_about_a_certificates_file_without_a_token(portal: Portal) -> None:
+    machine = requests.Session()
+    machine.trust_env = False
+    answer = machine.post(f"{portal.url}/verify/", files={"file": ("证书.pdf", b"%PDF-1.7 nothing")}, timeout=60,
+                          headers={"X-Requested-With": "fetch"})
+    assert (answer.status_code, answer.json()["untouched"]) == (200, False), answer.text

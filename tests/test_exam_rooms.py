@@ -38,6 +38,13 @@ def rooms(exam: ExamPlan) -> dict[int, ExamRoom]:
     return {room.number: room for room in db.session.scalars(select(ExamRoom).where(ExamRoom.exam_plan_id == exam.id))}
 
 
+def test_rooms_without_a_place_are_told_before_the_exam_is_submitted(login: Any, make: Any) -> None:
+    exam = drawn_up(login, make)
+    rooms(exam)[1].place = "教学楼 301"
+    db.session.commit()
+    assert "第 2 考场还没有填写地点，准考证上只有考核地点“考试中心”" in login("hjp").get(f"/exams/{exam.id}").text
+
+
 def move(client: Any, exam: ExamPlan, person: Sitting, to: str) -> Any:
     return client.post(f"/exams/{exam.id}/seats", follow_redirects=True, data={
         "person": str(person.id), "from": f"{person.room_id}-{person.seat}", "to": to})
@@ -261,6 +268,7 @@ def test_a_room_in_which_a_class_is_taught_at_that_time_is_told(login: Any, make
     taught.days[0].day, taught.days[0].session, taught.days[0].room_id = clock.shanghai_day(begin), session, own.id
     db.session.commit()
     client = login("hjp")
+    assert "还没有填写地点" not in client.get(f"/exams/{exam.id}").text
     assert ("的课堂，请换一间或改时间" in client.get(f"/exams/{exam.id}").text) == taken
     client.post(f"/exams/{exam.id}/submit")
     assert db.session.get_one(ExamPlan, exam.id, populate_existing=True).review_state == ("draft" if taken else "submitted")

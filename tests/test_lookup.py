@@ -109,7 +109,7 @@ def test_a_revoked_certificate_says_so(client: Any, certificate: Certificate) ->
     workflow.move(Certificate, [certificate.id], "state", workflow.CERTIFICATE_MOVES, "valid", "revoked", ended_at=clock.now())
     pages = client.get(f"/c/{certificate.number}").text, asked(client, name=certificate.name, number=certificate.number).text
     for page in pages:
-        assert "已撤销" in page
+        assert "这张证书已撤销，不再有效" in page
         assert ">有效<" not in page
 
 

@@ -156,6 +156,7 @@ class ExamView(PortalView):
         return self.page("portal/exams/show.html", exam=exam, title=exam.name, seats=seats_of(exam),
                          unprintable=papers.unprintable(sitting.enrolment for sitting in exam.sittings),
                          missing=exams.missing_for_submission(exam) if exam.editable else [],
+                         without_place=exam_rooms.without_place(exam) if exam.editable else [],
                          events=events_of("exam_plan", exam.id), steps=workflow.steps_open_to(self.actor, exam))
 
     @page("/<int:exam_id>/submit", "submit", ("POST",))

@@ -305,6 +305,12 @@ def too_full(exam: ExamPlan) -> list[str]:
             for room, people in rows if people > limit_of(room)]
 
 
+def without_place(exam: ExamPlan) -> list[int]:
+    """The rooms whose place nobody has said: of them a ticket tells only where the exam is."""
+    return list(db.session.scalars(select(ExamRoom.number).where(
+        ExamRoom.exam_plan_id == exam.id, ExamRoom.place == "", ExamRoom.room_id.is_(None)).order_by(ExamRoom.number)))
+
+
 def double_booked(exam: ExamPlan) -> list[str]:
     """The institution's rooms in which another exam sits at the same time, each as a sentence."""
     rows = db.session.execute(
