@@ -215,6 +215,12 @@ def test_a_phone_scans_with_the_reader_we_bring_and_survives_a_line_that_is_down
         walker.look("2 / 3")
         assert any(url.split("?")[0].endswith("/static/vendor/qr/qr.min.js") for url in fetched)
         assert page.locator("[data-answer] b").inner_text() in names[:2]
+        session = context.new_page()
+        session.goto(f"{portal.url}/classes/{plan_id}/attendance/sessions/{session_id}")
+        session.get_by_role("button", name="确认：1 人缺课，0 人到课").wait_for()
+        session.get_by_role("button", name="全部到课").click()
+        session.get_by_role("button", name="确认：0 人缺课，1 人到课").wait_for()
+        session.close()
         context.set_offline(True)
         page.get_by_label("扫不出来").fill(codes[2])
         page.get_by_role("button", name="签到", exact=True).click()

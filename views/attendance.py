@@ -107,7 +107,7 @@ class AttendanceView(PortalView):
     def settle(self, plan_id: int, day_id: int) -> Any:
         ids = [int(text) for text in request.form.getlist("ids") if text.isdecimal() and len(text) < 19]
         away = attendance.settle(self._plan(plan_id), day_id, ids, actor=self.actor)
-        said(_("已核对：%(n)s 人缺课，其余到课。", n=away))
+        said(_("已核对没有扫码的人员：%(n)s 人缺课，其余到课。", n=away))
         return self.to("session", plan_id=plan_id, day_id=day_id)
 
     @page("/<int:plan_id>/attendance/scan", "mark")

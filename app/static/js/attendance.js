@@ -79,6 +79,10 @@
       if (boxes.length) button.textContent = form.dataset.label.replace("{away}", away).replace("{here}", boxes.length - away);
     };
     form.addEventListener("change", draw);
+    all("[data-all-here]", form).forEach((here) => here.addEventListener("click", () => {
+      boxes.forEach((box) => { box.checked = false; });
+      draw();
+    }));
     draw();
   });
 })();
