@@ -73,7 +73,7 @@
 
   all("[data-settle]").forEach((form) => {
     const boxes = all("input[name=ids]", form);
-    const button = form.querySelector("button");
+    const button = form.querySelector(".form-actions button");
     const draw = () => {
       const away = boxes.filter((box) => box.checked).length;
       if (boxes.length) button.textContent = form.dataset.label.replace("{away}", away).replace("{here}", boxes.length - away);
