@@ -178,9 +178,12 @@ def portal(_database: services.Database, tmp_path_factory: pytest.TempPathFactor
         shutil.rmtree(var_dir, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The system's Chromium, driven by Playwright. Where there is none the test fails and says how to install it."""
+    """The system's Chromium, driven by Playwright. Where there is none the test fails and says how to install it.
+
+    Gone with its module: while it is driven, this thread has a running event loop, in which nothing else (a signature) can have its own.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
