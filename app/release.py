@@ -37,6 +37,12 @@ def _refuse_demo_accounts() -> None:
         raise DemoAccountsLeft(left)
 
 
+def _close() -> None:
+    """Give back the connections of an application that is done with: nobody closes them after it."""
+    db.session.remove()
+    db.engine.dispose()
+
+
 def release(settings: Settings) -> None:
     """Migrate, create FAB's permission rows, write the portal's roles, load dictionaries, and in a demonstration the
     demo parties. Safe to run again: what is there stays. Raises `DemoAccountsLeft` in production."""
@@ -45,6 +51,7 @@ def release(settings: Settings) -> None:
         if settings.production:
             _refuse_demo_accounts()
         add_roles()
+        _close()
     app = create_app(settings, update_permissions=True)
     with app.app_context():
         appbuilder = app.extensions["appbuilder"]
@@ -56,3 +63,4 @@ def release(settings: Settings) -> None:
         if not settings.production:
             load_demo()
         chain.seal()  # what the release itself has on record, so that the first start after it finds nothing to do
+        _close()
