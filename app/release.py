@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
 from flask_appbuilder.security.sqla.models import User
 from flask_migrate import upgrade
 from sqlalchemy import select
@@ -37,23 +41,26 @@ def _refuse_demo_accounts() -> None:
         raise DemoAccountsLeft(left)
 
 
-def _close() -> None:
-    """Give back the connections of an application that is done with: nobody closes them after it."""
-    db.session.remove()
-    db.engine.dispose()
+@contextmanager
+def _inside(app: Flask) -> Iterator[Flask]:
+    """An application for a while: its connections are closed afterwards, which nobody else would do."""
+    with app.app_context():
+        try:
+            yield app
+        finally:
+            db.session.remove()
+            db.engine.dispose()
 
 
 def release(settings: Settings) -> None:
     """Migrate, create FAB's permission rows, write the portal's roles, load dictionaries, and in a demonstration the
     demo parties. Safe to run again: what is there stays. Raises `DemoAccountsLeft` in production."""
-    with create_app(settings).app_context():
+    with _inside(create_app(settings)):
         upgrade()
         if settings.production:
             _refuse_demo_accounts()
         add_roles()
-        _close()
-    app = create_app(settings, update_permissions=True)
-    with app.app_context():
+    with _inside(create_app(settings, update_permissions=True)) as app:
         appbuilder = app.extensions["appbuilder"]
         appbuilder.add_permissions(update_perms=True)
         sync_roles(appbuilder)
@@ -63,4 +70,3 @@ def release(settings: Settings) -> None:
         if not settings.production:
             load_demo()
         chain.seal()  # what the release itself has on record, so that the first start after it finds nothing to do
-        _close()
