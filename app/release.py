@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from flask import Flask
 from flask_appbuilder.security.sqla.models import User
 from flask_migrate import upgrade
 from sqlalchemy import select
@@ -15,7 +11,7 @@ from app import create_app
 from app.audit import chain
 from app.demo import ACCOUNTS, PASSWORD, load_demo
 from app.dictionaries import load_dictionaries
-from app.extensions import db
+from app.extensions import db, within
 from app.operations import merchants
 from app.permissions import add_roles, sync_roles
 from config import Settings
@@ -41,26 +37,15 @@ def _refuse_demo_accounts() -> None:
         raise DemoAccountsLeft(left)
 
 
-@contextmanager
-def _inside(app: Flask) -> Iterator[Flask]:
-    """An application for a while: its connections are closed afterwards, which nobody else would do."""
-    with app.app_context():
-        try:
-            yield app
-        finally:
-            db.session.remove()
-            db.engine.dispose()
-
-
 def release(settings: Settings) -> None:
     """Migrate, create FAB's permission rows, write the portal's roles, load dictionaries, and in a demonstration the
     demo parties. Safe to run again: what is there stays. Raises `DemoAccountsLeft` in production."""
-    with _inside(create_app(settings)):
+    with within(create_app(settings)):
         upgrade()
         if settings.production:
             _refuse_demo_accounts()
         add_roles()
-    with _inside(create_app(settings, update_permissions=True)) as app:
+    with within(create_app(settings, update_permissions=True)) as app:
         appbuilder = app.extensions["appbuilder"]
         appbuilder.add_permissions(update_perms=True)
         sync_roles(appbuilder)

@@ -32,7 +32,7 @@ def make_ready(options: Options) -> None:
 def released(folder: Path, options: Options) -> Iterator[Flask]:
     """The application on a fresh database with the demo parties: SQLite as the product sets it up, or PostgreSQL."""
     from app import create_app
-    from app.extensions import db
+    from app.extensions import close
     from config import load
 
     environ = {"MODE": "demo", "VAR_DIR": str(folder), "PORT": str(services.free_port()), "SIGNING_TIMESTAMP_URL": "none",
@@ -41,6 +41,4 @@ def released(folder: Path, options: Options) -> Iterator[Flask]:
     try:
         yield app
     finally:
-        with app.app_context():
-            db.session.remove()
-            db.engine.dispose()
+        close(app)

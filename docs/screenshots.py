@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from app import create_app
 from app.demo import ACCOUNTS, PASSWORD
-from app.extensions import db
+from app.extensions import db, within
 from config import load
 from models import Enrolment, Order, TrainingPlan
 from tests import services
@@ -27,8 +27,7 @@ SIZES = {1440: 900, 390: 844}
 
 def fill(running: services.Portal) -> dict[str, str]:
     """Some plans in every state, a roster, an order and its people; answers the pages to look at by name."""
-    app = create_app(load(running.environ))
-    with app.app_context():
+    with within(create_app(load(running.environ))):
         make = Factory()
         for state in ("draft", "submitted", "accepted", "rejected"):
             make.plan(state, occupations=("020", "040"))

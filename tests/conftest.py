@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,20 @@ def app(_application: Flask, _database: services.Database) -> Iterator[Flask]:
 def client(app: Flask) -> FlaskClient:
     """A visitor."""
     return app.test_client()
+
+
+@pytest.fixture
+def limited(app: Flask) -> Iterator[FlaskClient]:
+    """A visitor of the product as a demonstration runs it, with the limits that tests otherwise do without."""
+    from app import create_app
+    from app.extensions import close, limiter
+
+    product = create_app(replace(app.extensions["settings"], mode="demo"))
+    limiter.reset()
+    yield product.test_client()
+    limiter.reset()
+    limiter.enabled = False
+    close(product)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,8 +13,8 @@ from icalendar import Calendar
 from sqlalchemy import event, select, update
 
 from app import clock as portal_clock
-from app import create_app, workflow
-from app.extensions import db, limiter, transaction
+from app import workflow
+from app.extensions import db, transaction
 from app.operations import calendar, institutions
 from models import AuditEvent, CalendarFeed, Enrolment, TrainingPlan
 from tests.test_calendar import ENTERPRISE, OTHER, held, on
@@ -252,16 +250,6 @@ def test_a_reader_that_has_it_is_not_sent_it_again(login: Any, make: Any, client
     on(make.plan(), (soon(), "all"))
     assert client.get(address, headers={"If-None-Match": first.headers["ETag"]}).status_code == 200
     assert client.head(address).status_code == 200
-
-
-@pytest.fixture
-def limited(app: Any) -> Iterator[Any]:
-    """The real product, with the limits that tests otherwise do without."""
-    product = create_app(replace(app.extensions["settings"], mode="demo"))
-    limiter.reset()
-    yield product.test_client()
-    limiter.reset()
-    limiter.enabled = False
 
 
 def test_addresses_cannot_be_tried_out(limited: Any) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from app import clock, create_app
 from app.demo import PASSWORD
-from app.extensions import db, transaction
+from app.extensions import db, transaction, within
 from app.operations import invoices
 from config import load
 from models import Certificate, CertificateEvent, Enrolment, Invoice, Job, Order, StoredFile, Timer, TrainingPlan
@@ -44,11 +44,8 @@ def product(_database: services.Database, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def inside(product: services.Portal) -> Iterator[Flask]:
     """A look into the running product's database."""
-    app = create_app(load(product.environ))
-    with app.app_context():
+    with within(create_app(load(product.environ))) as app:
         yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 class Clerk:

@@ -6,14 +6,13 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from app import clock, create_app, workflow
-from app.extensions import db, limiter
+from app import clock, workflow
+from app.extensions import db
 from app.operations import captchas, certificates
 from app.operations.maintenance import FILE
 from models import Certificate, SpentCaptcha
@@ -24,16 +23,6 @@ def certificate(make: Any, app: Any) -> Certificate:
     report = make.report(people=1)
     certificates.run_issue(report.id, lambda done, total: None)
     return db.session.scalars(select(Certificate)).one()
-
-
-@pytest.fixture
-def limited(app: Any) -> Iterator[Any]:
-    """A visitor of the real product, with the limits that tests otherwise do without."""
-    product = create_app(replace(app.extensions["settings"], mode="demo"))
-    limiter.reset()
-    yield product.test_client()
-    limiter.reset()
-    limiter.enabled = False
 
 
 def asked(client: Any, place: str = "/c/", **typed: str) -> Any:

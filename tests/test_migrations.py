@@ -12,7 +12,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import CheckConstraint
 
 from app import create_app
-from app.extensions import db
+from app.extensions import db, within
 from config import load
 from tests import old_rows, services
 
@@ -38,13 +38,11 @@ def old(_database: services.Database, tmp_path: Path) -> Any:
     """A database of the first version with rows in every table, in a context of an application of its own."""
     url = _database.empty("old") or f"sqlite:///{tmp_path}/old.db"
     app = create_app(load({"MODE": "demo", "VAR_DIR": str(tmp_path), "DATABASE_URL": url}))
-    with app.app_context():
+    with within(app):
         upgrade(revision=FIRST)
         with db.engine.begin() as connection:
             old_rows.write(connection)
         yield
-        db.session.remove()
-        db.engine.dispose()
 
 
 def look(act: Any) -> Any:

@@ -25,7 +25,7 @@ from flask import Flask
 from sqlalchemy import func, select, text, update
 
 from app import clock, create_app
-from app.extensions import db, transaction
+from app.extensions import db, transaction, within
 from config import load
 from models import AuditEvent, Enrolment, ImportBatch, Invoice, Job, Order, Payment, PhotoUpload, StoredFile, Timer, TrainingPlan
 from tests import home, services
@@ -99,11 +99,8 @@ def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
 @pytest.fixture
 def inside(outage: Outage) -> Iterator[Flask]:
     """A look into the running product's database."""
-    app = create_app(load(outage.product.environ))
-    with app.app_context():
+    with within(create_app(load(outage.product.environ))) as app:
         yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 def fresh(statement: Any) -> Any:

@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 
 from app import files
 from app.actors import VISITOR
-from app.extensions import db, transaction
+from app.extensions import transaction, within
 from app.jobs import PERFORM
 from app.operations import readings
 from models import LicenceReading
@@ -43,11 +43,9 @@ def inside(product: services.Portal) -> Iterator[Flask]:
     from app import create_app
     from config import load
 
-    app = create_app(load({**product.environ, "REDIS_URL": "unix://" + str(product.redis().connection_pool.connection_kwargs["path"])}))
-    with app.app_context():
+    broker = "unix://" + str(product.redis().connection_pool.connection_kwargs["path"])
+    with within(create_app(load({**product.environ, "REDIS_URL": broker}))) as app:
         yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 def asked() -> int:

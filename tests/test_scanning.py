@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from app.extensions import db
+from app.extensions import db, within
 from app.operations.scanning import short_code, token
 from models import AttendanceMark, AuditEvent, Enrolment, SessionRoll, TrainingPlan
 from tests.classes import confirmed, days, held, marks, people
@@ -179,7 +179,7 @@ def running_class(portal: Any) -> Any:
     from config import load
     from tests.factory import Factory
 
-    with create_app(load(portal.environ)).app_context():
+    with within(create_app(load(portal.environ))):
         make = Factory()
         make.serial = 7100
         plan = held(make, 3, sessions=((0, "all"),), name="杭建培20261277")
@@ -237,7 +237,7 @@ def _in_the_tables(portal: Any, plan_id: int) -> None:
     from app import create_app
     from config import load
 
-    with create_app(load(portal.environ)).app_context():
+    with within(create_app(load(portal.environ))):
         rows = db.session.execute(select(Enrolment.name, AttendanceMark.state, AttendanceMark.source).join(
             Enrolment, AttendanceMark.enrolment_id == Enrolment.id).where(AttendanceMark.plan_id == plan_id)).all()
         db.session.rollback()
