@@ -247,7 +247,9 @@ CHECK_MOVES: Moves = {"ok": ("mismatch",), "mismatch": ("mismatch", "ok", "corre
 ENROLMENT_MOVES: Moves = {"draft": ("held", "discarded"), "held": ("enrolled", "draft"), "enrolled": ("draft", "withdrawn", "discarded")}
 # What an institution asks of its authority, and an enterprise of the institution.
 REQUEST_MOVES: Moves = {"asked": ("granted", "refused", "taken_back")}
-ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled"), "expired": ("paid",), "cancelled": ("paid",)}
+# However it ended, money that came in time or finds its seats makes it paid.
+ORDER_MOVES: Moves = {"pending": ("paid", "expired", "cancelled", "closed"), "expired": ("paid",), "cancelled": ("paid",),
+                      "closed": ("paid",)}
 # An offer ends in an order, by hand or by its time; where it was for fewer than wanted, the place is kept for the rest.
 WAITLIST_MOVES: Moves = {"waiting": ("offered", "declined", "closed"), "offered": ("waiting", "accepted", "declined", "lapsed", "closed")}
 PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatched"), "unmatched": ("refunding",),

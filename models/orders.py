@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from models.refunds import Refund
 
 
+# How an order ends that nobody paid.
+ENDED = ("expired", "cancelled", "closed")
+
+
 class Order(Model):
     """One order = one import = one trade, all or nothing (C5). Amounts are fen, frozen at creation (C14).
 
-    The buyer may pay until `expires_at`; the seats are kept until `release_at`, in which time the gateway is asked.
+    The buyer may pay until `expires_at`; the seats are kept until `release_at`, in which time the gateway is asked. One that nobody
+    paid ends `expired` by its time, `cancelled` by hand or with its plan, `closed` by its class, which opened first (C19).
     """
 
     __tablename__ = "order_"
     __table_args__ = (
-        CheckConstraint("state IN ('pending','paid','expired','cancelled')", name="order_state"),
+        CheckConstraint("state IN ('pending','paid','expired','cancelled','closed')", name="order_state"),
         CheckConstraint("state <> 'paid' OR (paid_at IS NOT NULL AND trade_no IS NOT NULL)", name="order_paid_evidence"),
         CheckConstraint("amount_fen = unit_fee_fen * people AND people > 0", name="order_amount"),
         Index("order_plan_state", "plan_id", "state"),
@@ -51,7 +56,7 @@ class Order(Model):
     created_by_id: Mapped[int]
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     release_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    # When it expired or was cancelled; unknown of those that ended before it was kept.
+    # When it expired, was cancelled or closed; unknown of those that ended before it was kept.
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     trade_no: Mapped[str | None] = mapped_column(String(64))
@@ -81,7 +86,7 @@ class Order(Model):
     @property
     def ended_with_plan(self) -> bool:
         """It was not paid when its plan was called off, and ended with it."""
-        return (self.state in ("expired", "cancelled") and self.ended_at is not None and self.plan.cancelled_at is not None
+        return (self.state == "cancelled" and self.ended_at is not None and self.plan.cancelled_at is not None
                 and self.ended_at >= self.plan.cancelled_at)
 
     def __str__(self) -> str:

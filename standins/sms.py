@@ -25,7 +25,7 @@ A_DAY = 40
 NOTICE_WORDS = {
     "submit": "已提交，等待受理", "reopen": "已重新报审，等待受理", "withdraw": "已由申报单位撤回", "accept": "已受理",
     "approve": "已审核通过", "reject": "未通过审核",
-    "order_paid": "已支付", "order_expired": "超时未支付，已失效",
+    "order_paid": "已支付", "order_expired": "超时未支付，已失效", "order_closed": "因开班关闭",
     "seats_offered": "有名额为贵单位保留", "offer_lapsed": "保留的名额已逾期", "waitlist_closed": "候补已结束",
     "person_mismatch": "与照片不相符，请更正", "person_corrected": "已更正，请复核",
     "refunded": "的付款已退回", "invoice_issued": "的发票已开具", "certificates_issued": "已生成",

@@ -68,7 +68,7 @@ def test_an_order_and_the_opening_at_the_same_moment_leave_no_seat_held(shop: Sh
     run_jobs()
     with shop.tables():
         assert db.session.get_one(TrainingPlan, plan).class_opened_at is not None
-        assert set(db.session.scalars(select(Order.state).where(Order.batch_id == batch))) <= {"expired"}
+        assert set(db.session.scalars(select(Order.state).where(Order.batch_id == batch))) <= {"closed"}
         assert set(db.session.scalars(select(Enrolment.state).where(Enrolment.batch_id == batch))) == {"draft"}
     assert shop.seats(plan) == 2
 

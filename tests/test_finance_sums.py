@@ -107,6 +107,10 @@ def mixed(shop: Shop, clock: Any, run_jobs: Any) -> date:
     before, _after = around_midnight(shop, clock, ours, time.at_shanghai(first + timedelta(days=2)))
     shop.change(Invoice, _invoice(shop, before), state="failed", reason="税号有误")
     clock.advance(hours=30)  # orders nobody paid are over
+    opened = shop.plan()
+    bought(shop, opened, 1)
+    shop.order(opened, 1)
+    shop.login("hjp").post(f"/classes/{opened}/open", data={"early": "1"})
     left = shop.order(theirs, 1)
     expired(shop, clock, left)
     return first
@@ -138,7 +142,7 @@ def counted(by: str, first: date, last: date, wanted: Any = lambda order: True) 
                 if invoice.kind == "red":
                     name = "red" if name else ""
                 put(name, time.shanghai_day(order.paid_at), order, invoice.amount_fen)
-        if order.state in ("expired", "cancelled"):
+        if order.state in ("expired", "cancelled", "closed"):
             assert order.ended_at is not None
             put(order.state, time.shanghai_day(order.ended_at), order, order.amount_fen)
     for payment in db.session.scalars(select(Payment)):
@@ -249,7 +253,7 @@ def test_orders_are_summed_only_where_one_looks_at_money(shop: Shop) -> None:
     client = shop.login("hangzhou")
     for part in ("money", "orders", "invoices"):
         assert "2,490.00" not in client.get(f"/finance/days?part={part}").text
-    assert list(load_workbook(io.BytesIO(client.get("/finance/days.xlsx").data)).worksheets[0].values)[1][1:] == (0,) * 20
+    assert set(list(load_workbook(io.BytesIO(client.get("/finance/days.xlsx").data)).worksheets[0].values)[1][1:]) == {0}
     with shop.tables():
         give("hangzhou", role(shop.make, "市财务", *keys))
     assert "2,490.00" in client.get("/finance/days?part=orders").text

@@ -9,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, text
 
 from app import create_app
 from app.extensions import db, within
@@ -91,3 +91,23 @@ def _brought_along(rows: dict[str, list[dict[str, Any]]]) -> None:
     assert column("enrolment", "attendance", "attendance_mark")[1] == (None, "absent")  # marked, not confirmed yet
     assert column("enrolment", "attendance", "attendance_mark")[4] == ("full", None)
     assert {row["id"]: bool(row["ended_at"]) for row in rows["certificate"]} == {1: False, 2: True}
+
+
+def test_orders_that_ended_with_their_plan_or_class_are_told_apart_from_those_that_ran_out_of_time(old: Any) -> None:
+    upgrade(revision="0160")
+    downgrade(revision="-1")
+    at = {name: f"2026-03-02 {name}:00:00.000000" + ("+00:00" if db.engine.dialect.name == "postgresql" else "")
+          for name in ("01", "02", "03", "04")}
+    rows = {1: (1, "02", "04", "02"), 2: (1, "02", "04", "04"), 3: (1, "01", "01", "01"),  # their plan was cancelled at two
+            4: (2, "03", "04", "02"), 5: (2, "01", "01", "02")}  # their class opened at two
+    with db.engine.begin() as connection:
+        connection.execute(text(f"UPDATE training_plan SET cancelled_at = '{at['02']}' WHERE id = 1"))
+        connection.execute(text(f"UPDATE training_plan SET class_opened_at = '{at['02']}' WHERE id = 2"))
+        for key, (plan, expires, release, ended) in rows.items():
+            connection.execute(text(
+                f"UPDATE order_ SET state = 'expired', plan_id = {plan}, expires_at = '{at[expires]}', release_at = '{at[release]}', "
+                f"ended_at = '{at[ended]}' WHERE id = {key}"))
+    upgrade(revision="0160")
+    with db.engine.connect() as connection:
+        found = dict(connection.execute(text("SELECT id, state FROM order_ ORDER BY id")).all())
+    assert found == {1: "cancelled", 2: "cancelled", 3: "expired", 4: "closed", 5: "expired"}

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from app import clock as time
-from app.actors import SYSTEM
-from app.extensions import transaction
 from app.operations import orders
 from tests.shop import FIRST, SECOND, Shop
 
@@ -164,18 +162,59 @@ def test_cancelling_an_order_that_was_just_paid_takes_the_payment_instead(shop: 
     assert shop.seats(plan) == 3
 
 
-def test_opening_the_class_ends_the_orders_nobody_paid(shop: Shop, run_jobs: Any) -> None:
+def test_opening_the_class_closes_the_orders_nobody_paid_and_says_so(shop: Shop, clock: Any, run_jobs: Any) -> None:
+    """C19: nothing of a time that was over, and no way back that cannot work; who had not paid in time has expired."""
     plan = shop.plan()
-    order, paid = shop.order(plan, 3), shop.order(plan, 2)
+    paid, late = shop.order(plan, 2), shop.order(plan, 1, enterprise=SECOND)
     shop.pay(paid)
     shop.notify(paid.number)
+    clock.set(late.expires_at)
+    order = shop.order(plan, 3)
     shop.standins.open_pay_page(shop.pay_url(order.id))
-    with shop.tables(), transaction():
-        assert orders.end_open_orders(plan, actor=SYSTEM) == 1
+    institution = shop.login("hjp")
+    institution.post(f"/classes/{plan}/open", data={"early": "1"})
     run_jobs()
-    assert shop.look(order.id).state == "expired"
-    assert shop.look(paid.id).state == "paid"
+    assert [shop.look(each.id).state for each in (order, paid, late)] == ["closed", "paid", "expired"]
     assert shop.trade(order.number)["closed_why"] == "merchant"
     assert shop.seats(plan) == 2
+    client = shop.login(FIRST)
+    page = client.get(f"/orders/{order.id}").text
+    assert "开班截止" in page
+    assert "报名截止，订单随之关闭" in page
+    for word in ("超时", "已过期", "重新生成", "查看名单"):
+        assert word not in page, word
+    assert order.number in client.get("/orders/?state=closed").text
+    assert order.number not in client.get("/orders/?state=expired").text
+    assert "重新生成" not in shop.login(SECOND).get(f"/orders/{late.id}").text, "its enrolment is over as well"
+    told = client.get("/notices/").text
+    assert f"订单“{order.number}”未支付，培训班已开班" in told
+    assert "超时未支付" not in told
+    assert "超时未支付" in shop.login(SECOND).get("/notices/").text
+    assert "开班截止" in institution.get("/orders/").text
+    assert "开班截止" in institution.get("/finance/days?part=orders").text
 
 
+def test_money_that_was_paid_before_the_class_opened_still_enrols(shop: Shop, run_jobs: Any) -> None:
+    plan = shop.plan()
+    other, order = shop.order(plan, 2), shop.order(plan, 3)
+    shop.pay(other)
+    shop.notify(other.number)
+    shop.pay(order)  # and nobody has heard of it
+    shop.login("hjp").post(f"/classes/{plan}/open", data={"early": "1"})
+    assert shop.look(order.id).state == "closed"
+    run_jobs()
+    assert shop.look(order.id).state == "paid"
+    assert shop.seats(plan) == 5
+    assert "开班截止" in shop.login(FIRST).get(f"/orders/{order.id}").text, "the line of what happened keeps it"
+
+
+def test_an_order_whose_enrolment_is_over_does_not_invite_to_another(shop: Shop, clock: Any, run_jobs: Any) -> None:
+    plan = shop.plan()
+    order = shop.order(plan)
+    clock.advance(days=60)
+    run_jobs()
+    page = shop.login(FIRST).get(f"/orders/{order.id}").text
+    assert "已过期" in page
+    assert "报名已结束，不能再报名" in page
+    for word in ("重新生成", "查看名单"):
+        assert word not in page, word

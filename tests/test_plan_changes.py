@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from app import clock as time
+from app.actors import SYSTEM
 from app.errors import Conflict
-from app.extensions import db
-from app.operations import cancellations, carry_over, orders, plan_changes
+from app.extensions import db, transaction
+from app.operations import cancellations, carry_over, orders, plan_changes, refunds
 from models import Enrolment, Job, Notice, Order, Parameter, Payment, PlanChange, Refund, TrainingPlan, WaitlistEntry
 from tests.shop import FIRST, SECOND, Look, Shop
 
@@ -228,6 +229,53 @@ def test_an_order_that_was_not_paid_ends_with_its_plan_and_nothing_is_said_of_mo
     assert "超时未支付" not in told
     assert "退回" not in told
     assert "已支付的款项原路退回" in shop.login(SECOND).get("/notices/").text
+
+
+def test_who_decides_and_who_asks_see_what_calling_a_plan_off_comes_to(shop: Shop, make: Any, run_jobs: Any) -> None:
+    plan = shop.plan(seats=20)
+    first, _second = paid(shop, plan, 3), paid(shop, plan, 2, SECOND)
+    shop.order(plan, 4)
+    with shop.tables(), transaction():
+        payment = db.session.scalars(select(Payment.id).where(Payment.order_id == first.id)).one()
+        refunds.open_refund(payment, 83_000, "一人退费", actor=SYSTEM)  # the desk has given a part back already
+    with shop.tables():
+        earlier = make.attended(2, absent=1).id
+        away = db.session.scalars(select(Enrolment.id).where(Enrolment.plan_id == earlier, Enrolment.attendance == "absent")).one()
+    institution = shop.login("hjp")
+    institution.post(f"/plans/{plan}/absentees/add", data={"ids": [away]})
+    wanted = ("2 个，5 人", "¥3,320.00", "1 个，4 人", "1 人，恢复为缺勤")
+    page = institution.get(f"/plan-changes/plans/{plan}/cancel").text
+    assert [each for each in wanted if each not in page] == []
+    institution.post(f"/plan-changes/plans/{plan}/cancel", data={"reason": WHY})
+    city, url = shop.login("hangzhou"), f"/reviews/plan-changes/{newest().id}"
+    page = city.get(url).text
+    assert [each for each in wanted if each not in page] == []
+    assert "6 人退出，共退款 ¥3,320.00" in page
+    city.post(f"{url}/grant")
+    run_jobs()
+    assert "取消的影响" not in city.get(url).text
+    db.session.expire_all()
+    assert sum(db.session.scalars(select(Refund.amount_fen))) == 83_000 + 332_000  # what was said went back
+
+
+def test_who_has_paid_nothing_for_a_cancelled_plan_reads_nothing_of_money(shop: Shop, run_jobs: Any) -> None:
+    costs, free = shop.plan(), shop.plan(fee_fen=0)
+    paid(shop, costs, 2, SECOND)
+    shop.batch(costs, 1)
+    gratis = shop.order(free, 1)
+    for plan in (costs, free):
+        cancelled(shop, plan)
+    client, other = shop.login(FIRST), shop.login(SECOND)
+    assert "正在逐个订单办理退款" in other.get(f"/enrol/plans/{costs}").text
+    run_jobs()
+    for url in (f"/enrol/plans/{costs}", f"/enrol/plans/{free}", f"/orders/{gratis.id}", "/notices/"):
+        page = client.get(url).text
+        assert "取消" in page, url
+        for word in ("退款", "退回", "退费"):
+            assert word not in page, (url, word)
+    page = other.get(f"/enrol/plans/{costs}").text
+    assert "2 人的报名随之取消，应退的 ¥1,660.00 原路退回" in page
+    assert "该计划没有已支付的订单，无需退款" not in shop.login("hjp").get(f"/plan-changes/{newest().id}").text
 
 
 def test_who_left_before_a_plan_was_cancelled_is_not_counted_with_it(shop: Shop, run_jobs: Any) -> None:

@@ -151,6 +151,24 @@ def test_rows_that_did_not_come_again_are_named_and_their_marked_workbook_stays(
     assert (only_batch().state, only_batch().people) == ("clean", 5)
 
 
+def test_a_list_without_one_good_row_is_mended_row_by_row_too(login: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    client = login(ENTERPRISE)
+    location = bring(client, plan, book([line(n, phone="1") for n in range(3)])).location
+    run_jobs()
+    assert (only_batch().good, only_batch().faulty_rows) == (0, 3)
+    assert "可以只送来改好的行" in client.get(location).text
+    mend(client, only_batch().id, book([line(0)]))
+    run_jobs()
+    db.session.expire_all()
+    assert (only_batch().state, only_batch().good, only_batch().faulty_rows) == ("faulty", 1, 2)
+    assert [each["name"] for each in only_batch().findings["missing"]] == [line(1)[0], line(2)[0]]
+    assert "还有 2 行没有送来" in client.get(location).text
+    mend(client, only_batch().id, book([line(2), line(1)]))
+    run_jobs()
+    db.session.expire_all()
+    assert (only_batch().state, only_batch().people) == ("clean", 3)
+
+
 def test_more_people_than_seats_are_not_offered_and_another_list_takes_their_place(login: Any, make: Any, run_jobs: Any) -> None:
     plan = make.plan(occupations=("020",), seats=11)
     client = login(ENTERPRISE)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, scope
 from app.extensions import db
-from app.operations import open_plans, photos, plan_changes, rosters
+from app.operations import cancellations, open_plans, photos, plan_changes, rosters
 from app.operations.plan_checks import SESSIONS
 from models import Enrolment, Enterprise, ImportBatch, Institution, PlanOccupation, TrainingPlan
 from views.base import PortalView, download, page
@@ -68,6 +68,7 @@ class EnrolView(PortalView):
         return self.page("portal/enrol/plan.html", plan=plan, title=plan.name, batches=batches.all(), forms=dict(FORMS),
                          sessions=SESSIONS, occupation_names=occupation_names(plan),
                          consent_words=rosters.consent_words(), enterprise=enterprise, cancelled=plan_changes.cancellation_of(plan),
+                         owed=cancellations.owed_to(plan, enterprise.id) if plan.cancelled_at else None,
                          ordered=self._ordered(plan), standing=open_plans.standings([plan], enterprise)[plan.id])
 
     def _ordered(self, plan: TrainingPlan) -> dict[int, int]:

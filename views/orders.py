@@ -16,7 +16,7 @@ from app.errors import NoSeats
 from app.extensions import db
 from app.operations import orders, withdrawals
 from app.operations.withdrawals import Leaving
-from app.presentation import moment
+from app.presentation import moment, yuan
 from models import Enrolment, Enterprise, ImportBatch, Order, Payment, TrainingPlan
 from views.base import PortalView, page, said
 from views.invoices import context as invoice_context
@@ -41,18 +41,29 @@ def standing_of(order: Order, leavings: Sequence[Leaving] = ()) -> Standing:
         return _paid(order, leavings)
     if order.ended_with_plan:
         return Standing(_("已取消"), "neutral", _("该计划已取消，订单随之取消。"))
-    kept = (_("名额已释放。名单和照片仍保留在“报名”中，报名结束前可以重新生成订单。") if order.plan.cancelled_at is None else
-            _("名额已释放。该计划此后已取消，不能再报名。"))
-    if order.state == "expired":
-        return Standing(_("已过期"), "neutral", kept)
-    return Standing(_("已取消"), "neutral", kept)
+    if order.state == "closed":
+        words = _("支付前培训班已于 %(at)s 开班，报名截止，订单随之关闭。如已付款，系统核实后恢复报名或原路退回。",
+                  at=moment(order.plan.class_opened_at))
+        return Standing(_("开班截止"), "neutral", words)
+    return Standing(_("已过期") if order.state == "expired" else _("已取消"), "neutral", _what_now(order.plan))
+
+
+def _what_now(plan: TrainingPlan) -> str:
+    """What can still be done once an order has ended unpaid: only what the plan still allows."""
+    if plan.cancelled_at is not None:
+        return _("名额已释放。该计划此后已取消，不能再报名。")
+    if plan.enrolment_ended:
+        return _("名额已释放。该计划的报名已结束，不能再报名。")
+    return _("名额已释放。名单和照片仍保留在“报名”中，报名结束前可以重新生成订单。")
 
 
 def _paid(order: Order, leavings: Sequence[Leaving]) -> Standing:
     """Paid, and who of its people is still enrolled."""
     gone = sum(each.people for each in leavings)
     if off := sum(each.people for each in leavings if each.cause == "plan"):
-        return Standing(_("已支付"), "info", _("该计划已取消，%(n)s 人的报名随之取消，费用按规定退回。", n=off))
+        words = _("该计划已取消，%(n)s 人的报名随之取消。", n=off)
+        back = sum(each.amount_fen for each in leavings if each.cause == "plan")
+        return Standing(_("已支付"), "info", words + _("应退的 %(amount)s 原路退回。", amount=yuan(back)) if back else words)
     if gone >= order.people:
         return Standing(_("已支付"), "info", _("%(n)s 人报名成功后已全部退班。", n=order.people))
     if gone:
@@ -68,7 +79,7 @@ def _state_filter() -> Filter:
         return {"pending": and_(open_, ~late), "checking": and_(open_, late)}.get(value, Order.state == value)
 
     return Filter("state", _l("状态"), (("pending", _l("待支付")), ("checking", _l("核实中")), ("paid", _l("已支付")),
-                                      ("expired", _l("已过期")), ("cancelled", _l("已取消"))), clause)
+                                      ("expired", _l("已过期")), ("cancelled", _l("已取消")), ("closed", _l("开班截止"))), clause)
 
 
 def _in_plan(text: str) -> Any:
@@ -148,5 +159,5 @@ class OrderView(PortalView):
     @page("/<int:order_id>/cancel", "cancel", ("POST",))
     def cancel(self, order_id: int) -> Any:
         orders.cancel(self.fetch(Order, order_id), actor=self.actor)
-        said(_("订单已取消，名额已释放。名单仍保留，可以重新生成订单。"))
+        said(_("订单已取消，名额已释放。"))
         return self.to("show", order_id=order_id)

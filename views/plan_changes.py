@@ -16,7 +16,6 @@ from wtforms.validators import InputRequired
 from app import jobs, parameters, scope
 from app.errors import Conflict, PortalError
 from app.operations import cancellations, plan_changes, resizing
-from app.operations.classes import attendance_of, pending_orders
 from models import PlanChange, TrainingPlan
 from views.base import PortalView, page, put_error_on, said
 from views.forms import REQUIRED, Whole
@@ -64,7 +63,8 @@ class _Changes(PortalView):
         return self.page("portal/plan_changes/show.html", change=change, plan=change.plan, kinds=KINDS, states=STATES,
                          title=_("%(plan)s %(kind)s", plan=change.plan.name, kind=KINDS[change.kind]),
                          job=jobs.latest(cancellations.JOB, change.id) if cancelled else None,
-                         lines=cancellations.lines_of(change) if cancelled else (), refund_standings=refund_standings)
+                         lines=cancellations.lines_of(change) if cancelled else (), refund_standings=refund_standings,
+                         outlook=cancellations.outlook(change.plan) if change.kind == "cancel" and change.state == "asked" else None)
 
 
 class PlanChangeView(_Changes):
@@ -108,9 +108,9 @@ class PlanChangeView(_Changes):
             except PortalError as error:
                 put_error_on(form, error)
             else:
-                return self._done(change, _("计划已取消，正在办理退款。"), _("已申请取消计划，等待主管部门审批。"))
-        return self.page("portal/plan_changes/cancel.html", plan=plan, form=form, people=attendance_of(plan).people,
-                         pending=pending_orders(plan), consent=parameters.number("cancel_consent") > 0,
+                return self._done(change, _("计划已取消。"), _("已申请取消计划，等待主管部门审批。"))
+        return self.page("portal/plan_changes/cancel.html", plan=plan, form=form, outlook=cancellations.outlook(plan),
+                         consent=parameters.number("cancel_consent") > 0,
                          title=_("%(plan)s 取消计划", plan=plan.name), waiting=plan_changes.asked_of(plan))
 
     def _done(self, change: PlanChange, granted: str, asked: str) -> Any:

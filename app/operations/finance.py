@@ -76,7 +76,8 @@ def state_labels() -> dict[str, str]:
 
 
 def order_labels() -> dict[str, str]:
-    return {"pending": _("待支付"), "paid": _("已支付"), "expired": _("超时失效"), "cancelled": _("已取消")}
+    return {"pending": _("待支付"), "paid": _("已支付"), "expired": _("超时失效"), "cancelled": _("已取消"),
+            "closed": _("开班截止")}
 
 
 def export(statement: Select[Any], *, actor: Actor) -> bytes:

@@ -21,6 +21,7 @@ from app.extensions import db, transaction, will_write
 from app.presentation import yuan
 from app.sets import among
 from models import Institution, Invoice, Order, Payment, Refund
+from models.orders import ENDED
 
 TAKEN = ("applied", "reseated")
 
@@ -39,6 +40,8 @@ class Sums:
     expired_fen: int = 0
     cancelled_n: int = 0
     cancelled_fen: int = 0
+    closed_n: int = 0
+    closed_fen: int = 0
     paid_n: int = 0
     paid_fen: int = 0
     applied_fen: int = 0
@@ -80,7 +83,8 @@ PARTS: dict[str, tuple[Any, tuple[Column, ...]]] = {
     "orders": (_l("订单"), (
         (_l("生成笔数"), "made_n"), (_l("生成金额"), "made_fen"), (_l("支付笔数"), "bought_n"), (_l("支付金额"), "bought_fen"),
         (_l("失效笔数"), "expired_n"), (_l("失效金额"), "expired_fen"),
-        (_l("取消笔数"), "cancelled_n"), (_l("取消金额"), "cancelled_fen"))),
+        (_l("取消笔数"), "cancelled_n"), (_l("取消金额"), "cancelled_fen"),
+        (_l("开班截止笔数"), "closed_n"), (_l("开班截止金额"), "closed_fen"))),
     "invoices": (_l("发票"), (
         (_l("已开张数"), "issued_n"), (_l("已开金额"), "issued_fen"), (_l("待开金额"), "due_fen"), (_l("开票失败金额"), "failed_fen"),
         (_l("红字张数"), "red_n"), (_l("红字金额"), "red_fen"), (_l("净额"), "invoiced_fen"))),
@@ -172,7 +176,7 @@ def _orders(table: _Table) -> None:
     put(Order.paid_at, Order.state == "paid", "bought_n", "bought_fen")
     # Of those that ended before it was kept when, the buyer's deadline stands for it.
     ended = func.coalesce(Order.ended_at, Order.expires_at, type_=Order.expires_at.type)
-    for state in ("expired", "cancelled"):
+    for state in ENDED:
         put(ended, Order.state == state, f"{state}_n", f"{state}_fen")
 
 

@@ -15,6 +15,7 @@ from app.extensions import db, transaction
 from app.gateways.errors import GatewayError
 from app.operations import invoices, offers, payments, refunds, seats
 from models import Job, Order, Payment, Refund
+from models.orders import ENDED
 
 # How many orders one check asks about, and how long one that was asked about is left alone.
 MOST_ASKED = 100
@@ -76,7 +77,7 @@ def _to_ask() -> list[tuple[int, str, bool]]:
     """Orders to ask about, the longest unasked first: the pending ones, and those that ended without a word since."""
     at = clock.now()
     pending = and_(Order.state == "pending", or_(Order.asked_at.is_(None), Order.asked_at <= at - ASK_AGAIN))
-    ended = and_(Order.state.in_(("expired", "cancelled")), Order.expires_at <= at, Order.created_at > at - ASK_ENDED,
+    ended = and_(Order.state.in_(ENDED), Order.expires_at <= at, Order.created_at > at - ASK_ENDED,
                  or_(Order.asked_at.is_(None), Order.asked_at < Order.expires_at))
     rows = db.session.execute(select(Order.id, Order.number, Order.state, Order.release_at).where(or_(pending, ended))
                               .order_by(Order.asked_at.is_not(None), Order.asked_at, Order.id).limit(MOST_ASKED)).all()

@@ -32,6 +32,9 @@ __all__ = ["cancel", "create", "end_open_orders", "look", "pay_url", "release_ov
 EXPIRE_JOB = "expire_order"
 # What an order of a free plan has for a trade number: there is no trade, and the gateway refuses zero.
 FREE = "免费"
+# For each end its verb in the audit record, and what the enterprise is told where it did not end it itself. Of a plan that is called off
+# everyone is told anyway.
+_ENDINGS = {"expired": ("expire_order", "order_expired"), "cancelled": ("cancel_order", ""), "closed": ("close_order", "order_closed")}
 # 20 million yuan: what a 32-bit count of fen and one Alipay trade both hold.
 MOST_FEN = 2_000_000_000
 
@@ -192,10 +195,10 @@ def _end(order: Order, state: str, actor: Actor) -> bool:
     if not workflow.move(Order, [order.id], "state", ORDER_MOVES, "pending", state, ended_at=clock.now()):
         return False
     freed = seats.let_drop(order)
-    audit.record(actor, "cancel_order" if state == "cancelled" else "expire_order", order,
-                 {"number": order.number, "seats": freed})
-    if state == "expired":
-        notices.tell("order_expired", "order", ids=[order.id], name=order.number, enterprise_id=order.enterprise_id)
+    verb, event = _ENDINGS[state]
+    audit.record(actor, verb, order, {"number": order.number, "seats": freed})
+    if event:
+        notices.tell(event, "order", ids=[order.id], name=order.number, enterprise_id=order.enterprise_id)
     return True
 
 
@@ -207,15 +210,16 @@ def _end_now(order_id: int, state: str, actor: Actor) -> bool:
         return _end(order, state, actor)
 
 
-def end_open_orders(plan_id: int, state: str = "expired", *, actor: Actor) -> int:
-    """C19: opening a class expires the orders nobody has paid yet, calling its plan off cancels them. Call it inside the transaction
-    that does so; a job then asks the gateway about each and closes its trade. Returns how many ended."""
+def end_open_orders(plan_id: int, state: str = "closed", *, actor: Actor) -> int:
+    """C19: opening a class closes the orders nobody has paid yet, calling its plan off cancels them; one whose time to pay was over
+    has expired. Call it inside the transaction that does so; a job then asks the gateway about each and closes its trade. Returns
+    how many ended."""
     with transaction() as session:
         seats.lock(plan_id)
         pending = session.scalars(
             select(Order).where(Order.plan_id == plan_id, Order.state == "pending").order_by(Order.id)).all()
         for order in pending:
-            _end(order, state, actor)
+            _end(order, state if order.payable or state == "cancelled" else "expired", actor)
             jobs.schedule(EXPIRE_JOB, order.id, enterprise_id=order.enterprise_id)
         seats.freed(plan_id)  # the line of who waits closes with it
     return len(pending)

@@ -47,8 +47,9 @@ def wrong_rows(came: Roster, book: str) -> list[Owed]:
 
 def left_over(owed: list[Owed], people: dict[str, PersonRow], came: Roster, book: str) -> list[Owed]:
     """Which wrong rows of before are still to come after one more workbook: each person who is new to the list, and each row that is
-    still wrong, was one of them, by number, by name, or else any. A workbook that has everybody again begins anew."""
-    if people.keys() <= {person.id_number for person in came.people}:
+    still wrong, was one of them, by number, by name, or else any. A workbook that has everybody again begins anew; while nobody has
+    been without a fault there is nobody to have again."""
+    if people and people.keys() <= {person.id_number for person in came.people}:
         return []
     new = [Owed(book, person.row, person.name, person.id_number, "") for person in came.people if person.id_number not in people]
     return _without(owed, [*new, *wrong_rows(came, book)])

@@ -248,7 +248,7 @@ def _read_all(given: list[_Given], choices: Choices, learnt: dict[str, str], ali
     found = _Found(people | now, newest, list(newest.faults), newest.mended, list(newest.notes))
     if kept := len(people.keys() - now.keys()):  # not everybody again: only what was to be mended
         found.notes.insert(0, _("沿用之前检查无误的 %(n)s 人，这次改好送来 %(m)s 人。", n=kept, m=len(now)))
-        found.missing = left_over(owed, people, newest, book)
+    found.missing = left_over(owed, people, newest, book)
     if found.missing:
         found.faults.append(RowFault(0, 0, "", _("此前有错的行中，还有 %(n)s 行没有送来。", n=len(found.missing)),
                                      _("请把其余的行也改好上传；不报名的，可选择只导入无误的人员。")))

@@ -46,7 +46,7 @@ def terms_of(plan: TrainingPlan) -> Terms:
     late = until is not None and clock.now() >= until
     obstacle = ""
     if plan.cancelled_at is not None:
-        obstacle = _("该计划已取消，款项按计划取消办理退款，无需退班。")
+        obstacle = _("该计划已取消，人员的报名随之取消，无需退班。")
     elif plan.class_opened_at is not None:
         obstacle = _("该计划已于 %(at)s 开班，不能再退班。未到场的按缺勤处理，可由培训机构转入以后的计划。",
                      at=presentation.moment(plan.class_opened_at))
@@ -71,17 +71,19 @@ def waiting_ids(people: Iterable[Enrolment]) -> set[int]:
 
 @dataclass(frozen=True)
 class Leaving:
-    """People of an order who left its plan together. `cause` is "person", or "plan" where the plan was called off."""
+    """People of an order who left its plan together, and the fen that go back for them. `cause` is "person", or "plan" where the
+    plan was called off."""
 
     at: datetime
     cause: str
     people: int
+    amount_fen: int
 
 
 def leavings_of(order: Order) -> list[Leaving]:
     """Who has left an order's plan since it was paid, the oldest first."""
-    return [Leaving(at, cause, people) for at, cause, people in db.session.execute(
-        select(Withdrawal.decided_at, Withdrawal.cause, func.count()).where(
+    return [Leaving(at, cause, people, int(fen)) for at, cause, people, fen in db.session.execute(
+        select(Withdrawal.decided_at, Withdrawal.cause, func.count(), func.sum(Withdrawal.amount_fen)).where(
             Withdrawal.order_id == order.id, Withdrawal.plan_id == order.plan_id, Withdrawal.state == "granted")
         .group_by(Withdrawal.decided_at, Withdrawal.cause).order_by(Withdrawal.decided_at)) if at is not None]
 
