@@ -13,7 +13,7 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import PendingRollbackError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, TooManyRequests
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import commands, gateways
@@ -114,7 +114,7 @@ def _came_of(error: BaseException | None, kinds: tuple[type[Exception], ...]) ->
 
 def _add_answers(app: Flask) -> None:
     from app import presentation
-    from views.base import answer_away, answer_error, answer_unreached, wants_json
+    from views.base import answer_away, answer_error, answer_limited, answer_unreached, wants_json
     from views.doorstep import answer_forged
 
     presentation.init_app(app)
@@ -129,6 +129,8 @@ def _add_answers(app: Flask) -> None:
             return error
         if isinstance(error, CSRFError) and (led := answer_forged()) is not None:
             return led
+        if isinstance(error, TooManyRequests):
+            return answer_limited(error)
         if wants_json():
             return {"message": presentation.explain(error)}, error.code
         return render_template("portal/error.html", code=error.code, message=presentation.explain(error)), error.code

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +16,7 @@ from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
+from redis.exceptions import RedisError
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -36,6 +39,15 @@ DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 # What posts, but looks who it is and what it may before it takes the write lock by `will_write`: many wait for one plan's seats.
 LOOK_FIRST = frozenset(("OrderView.add",))
+
+
+def limit_left() -> int:
+    """Seconds until every limit that this request ran into lets the next one through; a minute where nobody can say."""
+    try:
+        ends = [limit.reset_at for limit in limiter.current_limits if limit.breached]
+    except RedisError:
+        ends = []
+    return max(1, math.ceil(max(ends) - time.time())) if ends else 60
 
 
 def gateways() -> Gateways:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import Flask
@@ -19,6 +19,12 @@ from models import TrainingPlan
 def moment(value: datetime | None, empty: str = "—") -> str:
     """2026-11-24 09:30, Shanghai time."""
     return value.astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M") if value else empty
+
+
+def clock_time(value: datetime) -> str:
+    """09:30, Shanghai time, with its day where that is not today; the seconds are rounded up."""
+    local = (value + timedelta(seconds=59)).astimezone(clock.SHANGHAI)
+    return f"{local:%H:%M}" if local.date() == clock.shanghai_day() else f"{local:%m-%d %H:%M}"
 
 
 def day(value: date | datetime | None, empty: str = "—") -> str:
@@ -94,9 +100,19 @@ def seat_words(plan: TrainingPlan, left: int | None = None) -> str:
     return _("剩余 %(left)s / %(total)s 个名额", left=left, total=plan.seats)
 
 
+def span(seconds: int) -> str:
+    """How long, as one would say it: 40 秒, 12 分钟, 3 小时; never less than it is."""
+    if seconds < 60:
+        return _("%(n)s 秒", n=seconds)
+    return _("%(n)s 分钟", n=-(-seconds // 60)) if seconds <= 3600 else _("%(n)s 小时", n=-(-seconds // 3600))
+
+
 def explain(error: HTTPException | None) -> str:
-    """What happened and what to do, for an HTTP error."""
+    """What happened and what to do, for an HTTP error. One that says how long it lasts (`retry_after`) is said with that."""
     code = error.code if error is not None else 500
+    wait = getattr(error, "retry_after", None)
+    if code == 429 and isinstance(wait, int):
+        return _("操作太频繁，请在 %(span)s后（%(at)s 起）再试。", span=span(wait), at=clock_time(clock.now() + timedelta(seconds=wait)))
     texts = {
         400: _("请求不完整或已过期。请返回上一页，刷新后再试。"),
         403: _("您的帐号没有这项权限。如需开通，请联系管理员。"),

@@ -125,11 +125,34 @@ def test_numbers_cannot_be_tried_out_one_after_another(certificate: Certificate,
     known = {"name": certificate.name, "number": certificate.number}
     for answer in (limited.get(f"/c/{certificate.number}"), asked(limited, **known), limited.post("/c/check", json=known)):
         assert answer.status_code == 429
-        assert "操作太频繁" in answer.text
+        assert "操作太频繁" in (answer.json["message"] if answer.is_json else answer.text)
+        wait = int(answer.headers["Retry-After"])
+        assert 1 <= wait <= 61
+        assert (answer.json["retry_after"] == wait) if answer.is_json else "再试" in answer.text
         assert certificate.institution_name not in answer.text
     assert limited.get("/c/").status_code == 200, "the empty form is free"
     elsewhere = limited.get(f"/c/{certificate.number}", environ_base={"REMOTE_ADDR": "192.0.2.7"})
     assert elsewhere.status_code == 200, "who tries numbers out locks nobody else out"
+
+
+def test_whoever_asks_too_often_is_told_when_to_come_again(limited: Any) -> None:
+    """Any limited page: the moment on the page, the seconds in the header and to a script."""
+    answers = [limited.get("/verify/"), *(limited.get("/captcha/new") for _each in range(61))]
+    assert [answer.status_code for answer in answers] == [200] * 61 + [429]
+    minute = answers[-1]
+    wait = int(minute.headers["Retry-After"])
+    assert 1 <= wait <= 61
+    assert re.search(rf"请在 ({wait} 秒|1 分钟|2 分钟)后（\d\d:\d\d 起）再试", minute.text)
+    assert "no-store" in minute.headers["Cache-Control"]
+    told = limited.get("/captcha/new", headers={"X-Requested-With": "fetch"})
+    assert (told.status_code, told.json["retry_after"]) == (429, int(told.headers["Retry-After"]))
+    assert "再试" in told.json["message"]
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]*)"', limited.get("/register/").text)
+    assert token is not None
+    hour = [limited.post("/register/", data={"csrf_token": token[1]}) for _each in range(61)][-1]
+    assert hour.status_code == 429
+    assert 3500 < int(hour.headers["Retry-After"]) <= 3601
+    assert re.search(r"请在 (59|60) 分钟|1 小时|2 小时", hour.text)
 
 
 def test_a_machine_is_told_the_same_as_a_person(client: Any, certificate: Certificate) -> None:

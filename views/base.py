@@ -14,13 +14,13 @@ from flask_appbuilder.security.decorators import has_access, permission_name
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import NotFound, ServiceUnavailable
+from werkzeug.exceptions import NotFound, ServiceUnavailable, TooManyRequests
 from werkzeug.wrappers import Response
 
 from app import scope
 from app.actors import Actor
 from app.errors import Invalid, InvalidFields, PortalError, Unavailable
-from app.extensions import db
+from app.extensions import db, limit_left
 from app.presentation import explain
 from app.security import current_actor
 
@@ -145,6 +145,18 @@ def answer_unreached(error: Exception) -> Any:
     log.error("%s %s: %s", request.method, request.endpoint, error)
     db.session.rollback()
     return answer_error(Unavailable(_("文件存储或外部系统暂时不可用，刚才的操作没有完成。请过几分钟再试；若一直如此，请联系管理员。")))
+
+
+def answer_limited(error: TooManyRequests) -> Any:
+    """Too often: when to come again, in words, in the header, and to a machine as seconds."""
+    error.retry_after = limit_left()
+    message = explain(error)
+    answer = make_response(jsonify(message=message, retry_after=error.retry_after) if wants_json()
+                           else render_template("portal/error.html", code=429, message=message))
+    answer.status_code = 429
+    answer.headers["Retry-After"] = str(error.retry_after)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def answer_away(error: Exception) -> Any:
