@@ -149,7 +149,7 @@ class ParameterView(DictionaryView):
     def preview(self) -> Any:
         """The next certificate numbers under a pattern that is being typed, or why it cannot be used."""
         try:
-            rows = numbering.preview(request.args.get("value", "")[:100])
+            rows = numbering.preview(request.args.get("value", ""))
         except Invalid as error:
             return jsonify(rows=[], error=str(error))
         return jsonify(rows=rows, error="")

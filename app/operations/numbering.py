@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
@@ -62,8 +63,8 @@ def _fitted(code: str, width: int) -> str:
 def parse_pattern(text: str) -> Pattern:
     """Read a pattern such as ``{prov:2}{yyyy}{occ:3}{level:1}{seq:6}``.
 
-    Raises `Invalid` for one that names other fields, repeats one, gives a year other than four digits, does not end in a
-    serial of stated width, holds other signs than letters, digits and hyphens, or makes more than 40 characters.
+    Raises `Invalid` with what is wrong, for one that names other fields, repeats one, gives a year other than four digits, does not end
+    in a serial of stated width, holds other signs than letters, digits and hyphens, or makes more than 40 characters.
     """
     parts: list[tuple[str, str, int]] = []
     at = 0
@@ -71,14 +72,40 @@ def parse_pattern(text: str) -> Pattern:
         name, width, literal = found.groups()
         parts.append((literal or "", name or "", int(width or WIDTHS[name]) if name else len(literal)))
         at = found.end()
-    names = [name for _literal, name, _width in parts if name]
-    sound = at == len(text) and bool(parts) and parts[-1][1] == "seq" and len(set(names)) == len(names)
-    sound = sound and all(width <= MOST_WIDE for _literal, name, width in parts if name)
-    sound = sound and all(width == WIDTHS[name] for _literal, name, width in parts if name in FIXED)
-    if not sound or parts[-1][2] == 0 or sum(width for _literal, _name, width in parts) > LONGEST:
-        raise Invalid(_("证书编号规则不正确，请管理员在控制台修改：只能使用 {prov} {yyyy} {occ} {level} {seq}"
-                        "、字母、数字和连字符，每项只用一次，并以带位数的序号结尾，如 {seq:6}。"))
+    if why := _unread(text[at:]) or _unsound(parts):
+        raise Invalid(_("证书编号规则不正确：%(why)s", why=why))
     return Pattern(tuple(parts))
+
+
+def _unread(rest: str) -> str:
+    """What is wrong with the part of a pattern that cannot be read; empty where all was."""
+    if not rest:
+        return ""
+    if rest[0] == "{" and "}" not in rest:
+        return _("“%(text)s”缺少右括号 }。", text=rest[:20])
+    if rest[0] == "{":
+        return _("不认识“%(text)s”，只能使用 {prov} {yyyy} {occ} {level} {seq}，冒号后写位数，如 {seq:6}。",
+                 text=rest[:rest.index("}") + 1][:20])
+    return _("不能使用“%(sign)s”，编号中只能有字母、数字和连字符。", sign=_("空格") if rest[0].isspace() else rest[0])
+
+
+def _unsound(parts: Sequence[tuple[str, str, int]]) -> str:
+    """What is wrong with the parts of a pattern, the first fault; empty where nothing is."""
+    fields = [(name, width) for _literal, name, width in parts if name]
+    names = [name for name, _width in fields]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        return _("“%(field)s”用了两次，每项只能用一次。", field=f"{{{twice}}}")
+    if not parts or parts[-1][1] != "seq":
+        return _("要以序号结尾，如 {seq:6}。")
+    if parts[-1][2] == 0:
+        return _("序号要写明位数，如 {seq:6}。")
+    if wrong := next((name for name, width in fields if name in FIXED and width != WIDTHS[name]), ""):
+        return _("“%(field)s”只能是 %(n)s 位。", field=f"{{{wrong}}}", n=WIDTHS[wrong])
+    if wide := next((name for name, width in fields if width > MOST_WIDE), ""):
+        return _("“%(field)s”最多 %(n)s 位。", field=f"{{{wide}}}", n=MOST_WIDE)
+    if (length := sum(width for _literal, _name, width in parts)) > LONGEST:
+        return _("编号长 %(length)s 位，最多 %(n)s 位。", length=length, n=LONGEST)
+    return ""
 
 
 def take_serials(session: Session, pattern: Pattern, prefix: str, count: int) -> range:

@@ -8,6 +8,8 @@
   const error = box.querySelector("[data-error]");
   let timer = 0;
   let asked = 0;
+  /* What stands there belongs to another pattern from the first key on. */
+  const clear = (words = "") => { error.textContent = words; rows.replaceChildren(); };
   const ask = async () => {
     const turn = ++asked;
     try {
@@ -20,8 +22,8 @@
         row.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
         return row;
       }));
-    } catch { /* the line is down: what is saved is checked again anyway */ }
+    } catch { if (turn === asked) clear(box.dataset.unasked); }
   };
-  input.addEventListener("input", () => { window.clearTimeout(timer); timer = window.setTimeout(ask, 250); });
+  input.addEventListener("input", () => { clear(); asked += 1; window.clearTimeout(timer); timer = window.setTimeout(ask, 250); });
   ask();
 })();
