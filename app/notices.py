@@ -6,19 +6,23 @@ One line in `NOTICES` makes a notice: the portal lists it, the settings offer it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import case, func, insert, literal, select
+from sqlalchemy import case, delete, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.extensions import db
 from app.sets import among
-from models import ExamPlan, Notice, ScoreCorrection, ScoreReport
+from models import Account, ExamPlan, Notice, NoticeRead, NoticeReader, ScoreCorrection, ScoreReport
+
+# How many are named where a notice is about several.
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Line:
     tone: str = "info"
     # Where it is only for who may look at rows of this table, among the people of an authority (`scope.TOLD_TO_WHO_LOOKS`).
     table: str = ""
+    # Told of one after another, and yet one notice of all, until somebody has read it (`gather`).
+    gathers: bool = False
 
 
 NOTICES: dict[str, Line] = {
@@ -69,8 +75,9 @@ NOTICES: dict[str, Line] = {
     "unlock_asked": Line(("authority",), _l("申请解锁考勤"), _l("%(what)s申请解锁，请办理。")),
     "unlock_granted": Line(("institution",), _l("考勤已解锁"), _l("%(what)s已由主管部门解锁，请修改后重新确认。"), "ok"),
     "unlock_refused": Line(("institution",), _l("不同意解锁考勤"), _l("%(what)s的解锁申请未获同意：%(remark)s"), "bad"),
-    "person_mismatch": Line(("enterprise",), _l("报名信息与照片不相符"), _l("%(what)s与照片不相符，请在开班前更正：%(remark)s"), "bad"),
-    "person_corrected": Line(("institution",), _l("报名信息已更正"), _l("%(what)s已由企业更正，请复核。")),
+    "person_mismatch": Line(("enterprise",), _l("报名信息与照片不相符"), _l("%(what)s与照片不相符，请在开班前更正：%(remark)s"), "bad",
+                            gathers=True),
+    "person_corrected": Line(("institution",), _l("报名信息已更正"), _l("%(what)s已由企业更正，请复核。"), gathers=True),
     "certificate_revoked": Line(("enterprise", "institution"), _l("证书被撤销"), _l("%(what)s已被撤销：%(remark)s"), "bad"),
     "certificate_replaced": Line(("enterprise", "institution"), _l("证书已换发"), _l("%(what)s已换发，原证书不再有效：%(remark)s"), "warn"),
     "certificates_issued": Line(("enterprise", "institution"), _l("证书已生成"), _l("%(what)s已生成。"), "ok"),
@@ -93,6 +100,8 @@ class Thing:
     many: Any
     pages: Mapping[str, tuple[str, str, str]]
     lists: Mapping[str, tuple[str, Mapping[str, str]]]
+    # Several are told with the first of their names: people, whom one would look for.
+    named: bool = False
 
 
 _ALL = {"state": "all"}
@@ -144,14 +153,14 @@ THINGS: dict[str, Thing] = {
     "enrolment": Thing(
         _l("人员“%(name)s”"), _l("%(n)s 名人员"),
         {"enterprise": ("PeopleView.show", "enrolment_id", "id"), "institution": ("PeopleView.show", "enrolment_id", "id")},
-        {"enterprise": ("PeopleView.list", {}), "institution": ("PeopleView.list", {})}),
+        {"enterprise": ("PeopleView.list", {}), "institution": ("PeopleView.list", {})}, named=True),
     "attendance_unlock": Thing(
         _l("“%(name)s”的考勤"), _l("%(n)s 个班的考勤"),
         {"authority": ("AttendanceUnlockView.show", "unlock_id", "id"), "institution": ("AttendanceView.show", "plan_id", "plan_id")}, {}),
     "person": Thing(
         _l("“%(name)s”的报名信息"), _l("%(n)s 人的报名信息"),
         {"enterprise": ("CorrectionView.show", "enrolment_id", "id"), "institution": ("CheckView.show", "enrolment_id", "id")},
-        {"enterprise": ("CorrectionView.list", {}), "institution": ("CheckView.list", {})}),
+        {"enterprise": ("CorrectionView.list", {}), "institution": ("CheckView.list", {})}, named=True),
     "certificate": Thing(
         _l("证书“%(name)s”"), _l("%(n)s 张证书"),
         {"enterprise": ("CertificateView.show", "certificate_id", "id"), "institution": ("CertificateView.show", "certificate_id", "id")},
@@ -175,6 +184,8 @@ def what(kind: str, count: int, name: str) -> str:
 def sentence(notice: Notice) -> str:
     """The notice in the reader's language."""
     about = what(notice.subject_kind, notice.count, notice.name)
+    if notice.count > 1 and notice.name and THINGS[notice.subject_kind].named:
+        about = _("%(several)s（%(names)s）", several=about, names=notice.name)
     return str(NOTICES[notice.event].words) % {"what": about, "remark": notice.remark}
 
 
@@ -189,10 +200,57 @@ def tell(event: str, kind: str, *, ids: Sequence[int], name: str = "", remark: s
          **organisations: int | None) -> None:
     """Tell an event in the current transaction. `ids` are the rows it is about, all of one `kind`; `organisations` are given
     as the columns of those of the line's parties (`enterprise_id=...`)."""
-    rows = [_row(event, kind, f"{party}_id", organisation, ids, name, remark)
+    rows = [_row(event, kind, f"{party}_id", organisation, ids, name if len(ids) == 1 else "", remark)
             for party in NOTICES[event].to if (organisation := organisations.get(f"{party}_id")) is not None and ids]
     if rows:
         db.session.execute(insert(Notice), rows)
+
+
+def tell_each(event: str, kind: str, rows: Sequence[Any], *, name: str, remark: str = "") -> None:
+    """Tell one event of many rows: each organisation once, with how many of them are its own and the first of their names.
+    `name` is the attribute by which a row is called."""
+    for party in NOTICES[event].to:
+        theirs: dict[int, list[Any]] = {}
+        for row in rows:
+            theirs.setdefault(getattr(row, f"{party}_id"), []).append(row)
+        values = [_row(event, kind, f"{party}_id", organisation, [each.id for each in own], names_of([getattr(each, name) for each in own]),
+                       remark) for organisation, own in theirs.items()]
+        if values:
+            db.session.execute(insert(Notice), values)
+
+
+def gather(event: str, kind: str, those: Callable[[datetime], Sequence[tuple[int, str, str]]], *, at: datetime,
+           **organisation: int) -> None:
+    """Tell an event that comes in one by one, such as a hundred people found wrong in an afternoon, as one notice to one
+    organisation: as long as nobody there has read it, it grows. `at` is the moment the row of this event was given; `those`
+    answers (id, name, remark) of every row of which the event is still true and that was given a later moment than the one asked for.
+    """
+    (column, key), = organisation.items()
+    told = getattr(Notice, column) == key
+    marks = select(func.max(NoticeReader.read_through)).join(Account, Account.user_id == NoticeReader.user_id).where(
+        getattr(Account, column) == key).scalar_subquery()
+    read = (Notice.id <= func.coalesce(marks, 0)) | exists().where(NoticeRead.notice_id == Notice.id)
+    since = db.session.scalar(select(func.max(Notice.at)).where(told, Notice.event == event, read)) or datetime.min.replace(tzinfo=UTC)
+    # Locked before anyone is counted: of two that come at once the second counts the first.
+    unread = list(db.session.scalars(select(Notice.id).where(told, Notice.event == event, ~read, Notice.at > since)
+                                     .order_by(Notice.id).with_for_update()))
+    found = those(since)
+    remark = "；".join(dict.fromkeys(part for _id, _name, remark in found for part in remark.split("；")))
+    values = _row(event, kind, column, key, [row_id for row_id, _name, _remark in found], names_of([name for _id, name, _remark in found]),
+                  remark if len(remark) <= 200 else f"{remark[:199]}…")
+    values["at"] = at
+    if unread:
+        db.session.execute(update(Notice).where(Notice.id == unread.pop()).values(**values).execution_options(synchronize_session=False))
+    else:
+        db.session.execute(insert(Notice), [values])
+    if unread:
+        db.session.execute(delete(Notice).where(Notice.id.in_(unread)).execution_options(synchronize_session=False))
+
+
+def names_of(names: Sequence[str]) -> str:
+    """One name, or the first of several: 王一、王二、王三等."""
+    few = "、".join(names[:NAMED])
+    return _("%(names)s等", names=few) if len(names) > NAMED else few
 
 
 def tell_steps(session: Session, kind: str, model: type[Any], step: str, ids: list[int], owner: str, remark: str) -> None:
@@ -219,5 +277,5 @@ def tell_steps(session: Session, kind: str, model: type[Any], step: str, ids: li
 def _row(event: str, kind: str, column: str, organisation: int, ids: Sequence[int], name: str, remark: str) -> dict[str, Any]:
     single = len(ids) == 1
     return {"authority_id": None, "institution_id": None, "enterprise_id": None, column: organisation, "event": event,
-            "subject_kind": kind, "subject_id": ids[0] if single else None, "count": len(ids), "name": name if single else "",
+            "subject_kind": kind, "subject_id": ids[0] if single else None, "count": len(ids), "name": name[:200],
             "remark": remark, "at": clock.now(), "texted": False}

@@ -28,7 +28,7 @@ VALUES = {
     "sms_sign_name": "建设工人培训",
     "sms_template_code": "SMS_000000001",
     "sms_notice_templates": "submit=SMS_000000101,withdraw=SMS_000000103,accept=SMS_000000104,approve=SMS_000000105,"
-                            "reject=SMS_000000106,order_paid=SMS_000000107",
+                            "reject=SMS_000000106,order_paid=SMS_000000107,person_mismatch=SMS_000000108",
     "invoice_app_key": "demo",
     "invoice_app_secret": "invoice-secret",
     "invoice_seller_tax_number": "91330100MA2AAAA05G",

@@ -142,7 +142,39 @@ def test_nobody_decides_on_what_they_have_not_seen_and_a_reason_is_asked_for(log
     assert (stale.status_code, "刚刚有变化" in stale.json["message"]) == (409, True)
     assert state(person) == "corrected"
     marked(login, person, seen=2)
-    assert db.session.scalar(select(func.count(Notice.id)).where(Notice.event == "person_mismatch")) == 2
+    assert db.session.scalar(select(func.count(Notice.id)).where(Notice.event == "person_mismatch")) == 1, "nobody has read the first"
+
+
+def told(event: str) -> list[tuple[int, str]]:
+    db.session.expire_all()
+    return [(row.count, row.name) for row in db.session.scalars(select(Notice).where(Notice.event == event).order_by(Notice.id))]
+
+
+def test_many_marked_one_after_another_are_one_notice_until_it_is_read(login: Any, make: Any) -> None:
+    people = db.session.get_one(Order, make.paid(make.plan(), 6).id).enrolments
+    institution, enterprise = login("hjp"), login(ENTERPRISE)
+
+    def mark(person: Enrolment, *reasons: str) -> None:
+        assert institution.post(f"/checks/{person.id}/reject", data={"reasons": list(reasons)}, headers=FETCH).status_code == 200
+
+    for person in people[:4]:
+        mark(person, "portrait", *(("name",) if person is people[3] else ()))
+    named = "、".join(each.name for each in people[:3])
+    assert told("person_mismatch") == [(4, f"{named}等")]
+    page = enterprise.get("/notices/").text
+    assert f"4 人的报名信息（{named}等）与照片不相符" in page
+    assert "请在开班前更正：寸照不是本人或不合格；姓名与身份证不符<" in page, "each reason that was given, once"
+    correct(enterprise, people[0], name="王健")
+    mark(people[4], "portrait")
+    assert told("person_mismatch") == [(4, f"{'、'.join(each.name for each in people[1:4])}等")], "who is corrected is not missed any more"
+    notice = db.session.scalars(select(Notice).where(Notice.event == "person_mismatch")).one()
+    assert enterprise.post(f"/notices/{notice.id}/open").headers["Location"].endswith("/corrections/")
+    mark(people[5], "portrait")
+    assert told("person_mismatch")[1:] == [(1, people[5].name)], "what was read is not told again"
+    for person in people[1:3]:
+        correct(enterprise, person, name="王建")
+    assert told("person_corrected") == [(3, "王健、王建、王建")]
+    assert "3 人的报名信息（王健、王建、王建）已由企业更正，请复核" in institution.get("/notices/").text
 
 
 def test_of_a_mark_and_an_opening_at_once_the_people_are_right_after_either(

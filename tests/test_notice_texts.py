@@ -266,6 +266,20 @@ def test_an_enterprise_uses_the_number_it_registered_with(app: Any, make: Any, l
     assert order.number not in login("nbp").get("/notices/").text
 
 
+def test_a_notice_that_grows_is_sent_again_with_how_many_they_are_in_all(make: Any, login: Any, standins: Any, noon: Any, told: Any,
+                                                                         round_of_jobs: Any, run_jobs: Any) -> None:
+    want(login, standins, "person_mismatch", who=FIRST)
+    people = db.session.get_one(Order, make.paid(make.plan(), 4).id).enrolments
+    for person in people:
+        login("hjp").post(f"/checks/{person.id}/reject", data={"reasons": ["portrait"]})
+        noon.advance(minutes=1)
+        round_of_jobs()
+    assert [text.partition("的")[0] for text in told()] == [f"【建设工人培训】“{people[0].name}”"]
+    noon.advance(minutes=10)
+    run_jobs()
+    assert told()[0] == "【建设工人培训】4 人的报名信息与照片不相符，请更正，请登录平台查看。"
+
+
 def test_a_disabled_account_gets_nothing(app: Any, make: Any, login: Any, standins: Any, noon: Any, told: Any, round_of_jobs: Any) -> None:
     want(login, standins, "approve")
     with transaction() as session:

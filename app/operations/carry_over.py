@@ -130,12 +130,7 @@ def _tell(event: str, plan: TrainingPlan, absences: Sequence[int]) -> None:
     key = Enrolment.carried_from_id if event == "carried_over" else Enrolment.id
     rows = db.session.execute(select(Enrolment.enterprise_id, Enrolment.id, Enrolment.name).where(
         among(key, absences), Enrolment.state == "enrolled").order_by(Enrolment.id)).all()
-    people: dict[int, list[int]] = {}
-    for row in rows:
-        people.setdefault(row.enterprise_id, []).append(row.id)
-    names = {row.id: row.name for row in rows}
-    for enterprise_id, ids in people.items():
-        notices.tell(event, "enrolment", ids=ids, name=names[ids[0]], remark=plan.name, enterprise_id=enterprise_id)
+    notices.tell_each(event, "enrolment", rows, name="name", remark=plan.name)
 
 
 def undo(plan: TrainingPlan, ids: Iterable[int], *, actor: Actor) -> int:

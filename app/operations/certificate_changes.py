@@ -194,8 +194,7 @@ def end_unearned(certificates: Sequence[Certificate], reason: str, *, actor: Act
             _end(change, "refused", actor, reason)
             happened([certificate.id], "refuse", reason, actor.name)
         audit.record(actor, "revoke_certificate", certificate, {"number": certificate.number, "reason": reason})
-        notices.tell("certificate_revoked", "certificate", ids=[certificate.id], name=certificate.number, remark=reason,
-                     enterprise_id=certificate.enterprise_id, institution_id=certificate.institution_id)
+    notices.tell_each("certificate_revoked", "certificate", certificates, name="number", remark=reason)
     happened(ids, "unearned", reason, actor.name)
     if ids:
         tell_ministry(db.session(), ids)

@@ -101,7 +101,7 @@ def run_issue(report_id: int, report: Report) -> None:
                 numbers = sorted(row.number for row in issued)
                 audit.record(SYSTEM, "issued_certificates", found, {"count": len(issued), "first": numbers[0], "last": numbers[-1]})
                 _note_earlier(session, issued)
-                _tell(issued)
+                notices.tell_each("certificates_issued", "certificate", sorted(issued, key=lambda row: row.id), name="number")
                 jobs.schedule(RENDER_JOB, found.id, authority_id=found.authority_id, total=len(issued))
     except IntegrityError as error:
         raise Conflict(_("证书编号与已有证书重复，没有生成。请稍后重新运行；若仍如此，请管理员检查证书编号规则。")) from error
@@ -163,15 +163,3 @@ def _note_earlier(session: Session, issued: Sequence[Any]) -> None:
     for old in session.execute(select(Certificate.id, Certificate.number).where(Certificate.id.in_(again))) if again else ():
         happened([again[old.id].id], "follows", old.number)
         happened([old.id], "followed", again[old.id].number)
-
-
-def _tell(issued: Sequence[Any]) -> None:
-    """Their enterprises and the institution are told, each once."""
-    for party in ("enterprise_id", "institution_id"):
-        theirs: dict[int, list[Any]] = {}
-        for row in issued:
-            theirs.setdefault(getattr(row, party), []).append(row)
-        for organisation, rows in theirs.items():
-            notices.tell("certificates_issued", "certificate", ids=sorted(row.id for row in rows), name=rows[0].number,
-                         enterprise_id=organisation if party == "enterprise_id" else None,
-                         institution_id=organisation if party == "institution_id" else None)

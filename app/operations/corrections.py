@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from flask_babel import gettext as _
@@ -135,6 +135,22 @@ def _event(person: Enrolment, step: str, actor: Actor, **values: Any) -> CheckEv
     return event
 
 
+def _tell(event: str, check: PersonCheck, **organisation: int) -> None:
+    """Tell a step at the desk: a hundred people decided one by one are one notice of a hundred, until it is read."""
+    (column, key), = organisation.items()
+    db.session.refresh(check)
+
+    def those(since: datetime) -> list[tuple[int, str, str]]:
+        rows = db.session.execute(
+            select(Enrolment.id, Enrolment.name, PersonCheck.reasons, PersonCheck.remark)
+            .join(PersonCheck, PersonCheck.enrolment_id == Enrolment.id)
+            .where(getattr(PersonCheck, column) == key, PersonCheck.state == check.state, PersonCheck.at > since, still_correctable())
+            .order_by(PersonCheck.at, PersonCheck.id)).all()
+        return [(row.id, row.name, reasons_said(row.reasons, row.remark)) for row in rows]
+
+    notices.gather(event, "person", those, at=check.at, **organisation)
+
+
 def _its_institution(person: Enrolment, actor: Actor) -> None:
     if actor.institution_id is None:
         raise Forbidden(_("只有培训机构可以核对报名人员。"))
@@ -156,10 +172,9 @@ def mark(person: Enrolment, reasons: Sequence[str], remark: str, *, seen: int | 
     _its_institution(person, actor)
     with transaction():
         person = _locked(person.id, before_opening=True)
-        _take(person, "mismatch", seen, reasons=chosen, remark=remark)
+        check = _take(person, "mismatch", seen, reasons=chosen, remark=remark)
         _event(person, "mismatch", actor, reasons=chosen, remark=remark)
-        notices.tell("person_mismatch", "person", ids=[person.id], name=person.name, remark=reasons_said(chosen, remark)[:200],
-                     enterprise_id=person.enterprise_id)
+        _tell("person_mismatch", check, enterprise_id=person.enterprise_id)
         audit.record(actor, "mark_mismatch", person, {"reason": reasons_said(chosen, remark)})
 
 
@@ -303,8 +318,8 @@ def _write(person: Enrolment, wanted: _Wanted, kept: Mapping[str, Kept], enterpr
     if person.batch is not None and "id_front" in kept:
         photo_matching.ask_readings(person.batch, "id_front")
     if check is not None and marked:
-        _take(person, "corrected", None, number_changed=check.number_changed or "id_number" in wanted.values)
-        notices.tell("person_corrected", "person", ids=[person.id], name=person.name, institution_id=person.institution_id)
+        check = _take(person, "corrected", None, number_changed=check.number_changed or "id_number" in wanted.values)
+        _tell("person_corrected", check, institution_id=person.institution_id)
     audit.record(actor, "correct_person", person, {"changed": {
         key: value for key, value in wanted.shown.items() if key not in PICTURES}, "pictures": sorted(kept)})
 

@@ -97,7 +97,9 @@ def _add(user_id: int, event: str, kind: str, count: int, name: str) -> None:
     waiting = session.scalars(select(NoticeText).where(
         NoticeText.user_id == user_id, NoticeText.event == event, NoticeText.state == "waiting").with_for_update()).first()
     if waiting is not None:
-        waiting.count += count
+        # One that gathers says each time how many they are in all.
+        waiting.count = count if notices.NOTICES[event].gathers else waiting.count + count
+        waiting.name = name
         waiting.subject_kind = kind if waiting.subject_kind == kind else ""
         job = jobs.latest(JOB, waiting.id)
         if job is None or job.state in ("done", "failed"):  # it gave up after hours of failure: this is a reason to try again
