@@ -5,16 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, flash, redirect, url_for
+from flask import Flask, redirect, url_for
 from flask_admin import Admin, AdminIndexView, expose
-from flask_admin.actions import action
-from flask_admin.contrib.sqla import ModelView
 from flask_admin.theme import Bootstrap4Theme
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
 
-from app import jobs
 from app.extensions import db
 from models import (
     AuditEvent,
@@ -30,6 +25,7 @@ from models import (
     Title,
 )
 from views.base import PortalView, page
+from views.console_jobs import STATES, JobView, ReadOnlyView
 from views.dictionaries import DictionaryView, Guarded, OccupationView, ParameterView, RegionView, RemarkView
 
 
@@ -49,33 +45,8 @@ class Index(Guarded, AdminIndexView):
 
     @expose("/")
     def index(self) -> Any:
-        states = ("waiting", "running", "failed")
-        counts = {state: db.session.query(Job).filter_by(state=state).count() for state in states}
+        counts = {state: db.session.query(Job).filter_by(state=state).count() for state in STATES if state != "done"}
         return self.render("console/index.html", counts=counts)
-
-
-class ReadOnlyView(Guarded, ModelView):
-    """Raw rows, to look at."""
-
-    can_create = can_edit = can_delete = False
-    can_view_details = True
-    page_size = 50
-    column_default_sort = ("id", True)
-
-
-class JobView(ReadOnlyView):
-    """The job queue: what waits, runs and failed, and the button that runs a failed one again."""
-
-    column_list = ("id", "name", "subject_id", "state", "due_at", "attempts", "error", "finished_at")
-    column_filters = ("name", "state")
-    column_labels = {"name": _l("任务"), "subject_id": _l("对象"), "state": _l("状态"), "due_at": _l("到期"),
-                     "attempts": _l("次数"), "error": _l("原因"), "finished_at": _l("完成时间")}
-
-    @action("again", _l("重新运行"), _l("重新运行所选的失败任务？"))
-    def again(self, ids: list[str]) -> None:
-        rows = db.session.scalars(select(Job).where(Job.id.in_([int(each) for each in ids])))
-        done = sum(jobs.again(job) for job in rows)
-        flash(_("已重新开始 %(n)s 项任务。", n=done))
 
 
 class FileView(ReadOnlyView):
