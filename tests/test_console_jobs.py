@@ -10,7 +10,7 @@ from typing import Any
 from app import jobs
 from app.extensions import db, transaction
 from models import Job
-from views.console_jobs import STATES, TITLES
+from views.console_jobs import TITLES
 from workers.jobs import JOBS
 
 

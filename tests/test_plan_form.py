@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +29,38 @@ def test_a_name_is_judged_while_it_is_typed(login: Any, make: Any) -> None:
     assert ask(NAME) == {"message": "这个名称已被使用，请换一个序号。", "free": NAME[:-2] + "02"}
     assert ask(NAME, plan=str(plan.id))["message"] == ""
     assert client.get("/plans/typing/name", query_string={"name": NAME, "start": "2027-02-31"}, headers=FETCH).status_code == 200
+
+
+def proposed(client: Any) -> str:
+    found = re.search(r'name="proposed"[^>]*value="([^"]*)"', client.get("/plans/add").text)
+    assert found is not None
+    return found[1]
+
+
+def test_the_proposed_name_is_of_the_month_in_which_the_class_begins(login: Any, clock: Any) -> None:
+    """By the Shanghai day: the evening of the 15th in Greenwich is the 16th there, and sixteen days later February."""
+    for moment, month in ((datetime(2027, 1, 15, 15, 59, tzinfo=UTC), "202701"), (datetime(2027, 1, 15, 16, tzinfo=UTC), "202702"),
+                          (datetime(2027, 12, 20, tzinfo=UTC), "202801")):
+        clock.set(moment)
+        client = login("hjp")
+        assert proposed(client) == f"杭建培{month}01"
+        told = client.get("/plans/typing/name", headers=FETCH, query_string={"name": "", "start": ""}).json
+        assert told["free"] == f"杭建培{month}01", "without a day it is the same"
+        assert f"{month}01" in told["message"]
+
+
+def test_a_name_nobody_typed_follows_the_first_day_and_a_typed_one_is_asked_about(login: Any, make: Any) -> None:
+    client = login("hjp")
+    name = proposed(client)
+    later = START + timedelta(days=31)
+    days = {"days-0-day": later.isoformat(), "closes_at": f"{START:%Y-%m-%d}T18:00"}
+    refused = client.post("/plans/add", data=form(make, name=NAME, proposed="", **days))
+    assert (refused.status_code, "首个培训日" in refused.text) == (200, True)
+    assert client.post("/plans/add", data=form(make, name=name, proposed=name, **days)).status_code == 303
+    stale = f"杭建培{later:%Y%m}01"
+    assert client.post("/plans/add", data=form(make, name=stale, proposed=stale, **days)).status_code == 303, "its number is taken by now"
+    assert db.session.scalars(select(TrainingPlan.name).order_by(TrainingPlan.id)).all() == [
+        f"杭建培{later:%Y%m}01", f"杭建培{later:%Y%m}02"]
 
 
 def test_a_teacher_booked_twice_is_shown_across_plans(login: Any, make: Any) -> None:

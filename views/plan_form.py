@@ -66,6 +66,8 @@ class PlanForm(FlaskForm):
     enrolment_form = RadioField(_l("报名形式"), choices=FORMS, default="open")
     enterprise_ids = SelectMultipleField(_l("指定企业"), coerce=int)
     version = HiddenField()
+    # The name as the portal proposed it: while it stands there untouched it follows the first teaching day.
+    proposed = HiddenField()
 
     def offer(self, institution_id: int) -> None:
         """Fill every select with what this institution may choose: its own teachers. Of the enterprises only those chosen are
@@ -92,6 +94,11 @@ class PlanForm(FlaskForm):
         """The version of the plan that this form was opened with."""
         text = str(self.version.data or "")
         return int(text) if text.isdigit() and len(text) < 9 else None
+
+    @property
+    def named_by_us(self) -> bool:
+        """Whether nobody has typed a name."""
+        return bool(self.proposed.data) and (self.name.data or "").strip() == self.proposed.data
 
     def draft(self) -> PlanDraft:
         """What was typed, as the operation takes it. Call only on a valid form."""

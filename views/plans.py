@@ -110,12 +110,15 @@ class PlanView(PortalView):
 
     def _edit(self, plan: TrainingPlan | None, draft: PlanDraft, *, restore: bool = True) -> Any:
         kept = kept_values(plan, self.actor) if restore and request.method == "GET" else None
-        values = form_values(draft) | {"version": plan.version if plan else ""}
+        values = form_values(draft) | {"version": plan.version if plan else "", "proposed": "" if plan else draft.name}
         form = PlanForm(MultiDict(kept.values), data=values) if kept else PlanForm(data=values)
         form.offer(self.actor.institution_id or 0)
         if form.validate_on_submit():
             try:
-                saved = plans.save(plan, form.draft(), actor=self.actor, seen=form.seen)
+                typed = form.draft()
+                if plan is None and form.named_by_us:
+                    typed = plans.renamed(typed, self.fetch(Institution, self.actor.institution_id))
+                saved = plans.save(plan, typed, actor=self.actor, seen=form.seen)
             except PortalError as error:
                 put_error_on(form, error)
                 form.version.data = plan.version if plan else ""

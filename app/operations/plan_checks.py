@@ -65,13 +65,19 @@ def check(draft: PlanDraft, institution: Institution) -> None:
     found.settle()
 
 
+def usual_start() -> date:
+    """The first teaching day of a plan that has none yet, by the Shanghai day: after two weeks of enrolment from tomorrow on. Its month,
+    and not today's, is that of the name."""
+    return clock.shanghai_day() + timedelta(days=16)
+
+
 def check_name(text: str, institution: Institution, start: date | None) -> None:
     """The code rule of a plan's name (I6, C11); `start` is the first teaching day. Raises `Invalid` at the field `name`."""
     try:
         name = parse_plan_name(text)
     except IdentifierError:
         raise Invalid(_("名称应为“%(short)s培 + 年份4位 + 月份2位 + 序号2位”，例如 %(example)s。", short=institution.short_name,
-                        example=f"{institution.short_name}培{start or clock.shanghai_day():%Y%m}01"), "name") from None
+                        example=f"{institution.short_name}培{start or usual_start():%Y%m}01"), "name") from None
     if name.short_name != institution.short_name:
         raise Invalid(_("名称须以本机构简称“%(short)s”开头。", short=institution.short_name), "name")
     if start and (name.year, name.month) != (start.year, start.month):

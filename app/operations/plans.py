@@ -18,7 +18,7 @@ from app.errors import Conflict, Forbidden, Invalid, InvalidFields
 from app.extensions import db, transaction
 from app.operations import form_drafts, rounds
 from app.operations.filings import licence_warning, refuse_new_plans
-from app.operations.plan_checks import SESSIONS, DayDraft, PlanDraft, check, check_name, clashes
+from app.operations.plan_checks import SESSIONS, DayDraft, PlanDraft, check, check_name, clashes, usual_start
 from app.presentation import moment, yuan
 from models import Enterprise, Institution, PlanDay, PlanOccupation, TrainingPlan
 
@@ -33,6 +33,16 @@ def next_name(institution: Institution, start: date) -> str:
     raise Invalid(_("本月的计划序号 01–99 已用完，请改用其他开始月份。"), "name")
 
 
+def renamed(draft: PlanDraft, institution: Institution) -> PlanDraft:
+    """A draft whose name nobody typed, under a free name of the month in which its first teaching day lies (I6): between the proposal
+    and the saving the days were chosen, and a colleague may have taken the number."""
+    start = min((each.day for each in draft.days), default=None)
+    taken = select(TrainingPlan.id).where(TrainingPlan.name == draft.name)
+    if start is None or (draft.name[-8:-2] == f"{start:%Y%m}" and db.session.scalar(taken) is None):
+        return draft
+    return replace(draft, name=next_name(institution, start))
+
+
 def form_of(plan: TrainingPlan | None) -> str:
     """The name under which a plan's form keeps what was typed and not saved."""
     return f"plan:{plan.id}" if plan is not None else "plan:new"
@@ -40,8 +50,8 @@ def form_of(plan: TrainingPlan | None) -> str:
 
 def proposal(text: str, institution: Institution, start: date | None, plan: TrainingPlan | None) -> tuple[str, str]:
     """What is wrong with a name while it is typed, or "", and a free name by the rule (I6)."""
-    free = plan.name if plan is not None and start and plan.name[-8:-2] == f"{start:%Y%m}" else next_name(
-        institution, start or clock.shanghai_day())
+    own = plan is not None and start is not None and plan.name[-8:-2] == f"{start:%Y%m}"
+    free = plan.name if plan is not None and own else next_name(institution, start or usual_start())
     try:
         check_name(text, institution, start)
     except Invalid as error:
@@ -171,9 +181,8 @@ def facts_of(plan: TrainingPlan) -> rounds.Facts:
 
 
 def suggested(institution: Institution) -> PlanDraft:
-    """What a new plan's form begins with: next month's first free name, a window of two weeks from tomorrow."""
-    tomorrow = clock.shanghai_day() + timedelta(days=1)
-    start = tomorrow + timedelta(days=15)
+    """What a new plan's form begins with: a window of two weeks from tomorrow, the day after it, and the first free name of that month."""
+    tomorrow, start = clock.shanghai_day() + timedelta(days=1), usual_start()
     return PlanDraft(name=next_name(institution, start), fee_fen=0, seats=60, place=institution.address,
                      opens_at=clock.at_shanghai(tomorrow, 9), closes_at=clock.at_shanghai(tomorrow + timedelta(days=14), 18),
                      enrolment_form="open", occupations=[], days=[DayDraft(start, "all", "", 0)])

@@ -38,6 +38,12 @@
     try {
       const told = await asked("name", [["name", field("name").value], ["start", start]]);
       if (mine !== asking) return;
+      if (told.message && field("name").value && field("name").value === field("proposed").value) { /* nobody typed it: it follows the days */
+        field("name").value = field("proposed").value = told.free;
+        note(field("name"), form.dataset.follows.replace("{name}", told.free), "warned");
+        keep();
+        return;
+      }
       const line = note(field("name"), told.message, "error");
       if (line && told.free !== field("name").value) {
         const use = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-small", textContent: form.dataset.use.replace("{name}", told.free) });
