@@ -266,3 +266,9 @@ def test_text_that_no_table_can_hold_is_refused_calmly(parties: Parties, place: 
                           ("/forgotten/code", {"uscc": USCC, "phone": "139\0"}), ("/register/code", {"phone": "\0"})):
         assert parties.visitor().post(address, data=data).status_code == 400
     assert parties.enter("hangzhou", DEMO, "authority").get("/reviews/enterprises/?q=%00").status_code == 400
+
+
+def test_the_way_to_another_password_is_called_so_on_every_page(login: Any) -> None:
+    page = login("hjp").get("/").text
+    assert 'aria-label="修改密码"' in page
+    assert ">修改</a>" not in page

@@ -163,3 +163,21 @@ def test_another_institution_and_an_enterprise_find_nothing(login: Any, earlier:
     assert login("nbp").post(f"/plans/{target.id}/absentees/add", data={"ids": [absent(earlier)[0].id]}).status_code == 404
     assert login(SECOND).get(f"/plans/{target.id}/absentees").status_code == 403
     assert taken(target) == 0
+
+
+def test_a_class_someone_went_on_from_says_why_it_is_not_unlocked_and_where_to_go(login: Any, make: Factory, earlier: TrainingPlan) -> None:
+    target = make.plan(window=(timedelta(days=-9), timedelta(days=-2)))
+    client, people = login("hjp"), absent(earlier)
+    page = f"/classes/{earlier.id}/attendance"
+    assert 'href="#unlock">申请解锁' in client.get(page).text
+    add(client, target, people)
+    names = "、".join(each.name for each in people)
+    closed = client.get(page).text
+    assert f"{names} 因本班缺勤已转入“{target.name}”继续培训，不能再解锁。如须更改，请先在该计划的“缺勤转入”中移出。" in closed
+    assert "不能申请解锁：" in closed
+    assert "disabled aria-describedby" in closed, "the button stays where it was"
+    assert f'href="/plans/{target.id}/absentees"' in closed
+    assert f'action="/classes/{earlier.id}/attendance/unlock"' not in closed
+    client.post(f"/classes/{target.id}/open")
+    assert f"“{target.name}”已开班，转入不能再撤销" in client.get(page).text
+    assert "不能再解锁" in client.post(f"{page}/unlock", data={"remark": "登记错了"}, follow_redirects=True).text

@@ -108,6 +108,12 @@ def test_the_look_up_stands_beside_the_sign_in(client: Any) -> None:
     assert 'action="/c/"' in page
 
 
+def test_who_has_a_pdf_in_hand_finds_its_check_where_certificates_are_looked_up(client: Any) -> None:
+    for place in ("/login/", "/c/"):
+        assert client.get(place).text.count('href="/verify/"') == 1, place
+    assert 'href="/c/"' in client.get("/verify/").text
+
+
 def test_no_cache_keeps_and_no_search_engine_lists_an_answer(client: Any, certificate: Certificate) -> None:
     for url in ("/c/", f"/c/{certificate.number}"):
         answer = client.get(url)

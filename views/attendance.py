@@ -68,7 +68,7 @@ class AttendanceView(PortalView):
             least=attendance.least_missed(plan),
             locked=plan.attendance_confirmed_at is not None, closed_to_confirming=classes.obstacle_to_confirming(plan),
             unsettled=[each for each in sheet.sessions if each.unsettled], requests=unlocking.requests_of(plan),
-            closed_to_unlocking=unlocking.obstacle_to_unlocking(plan))
+            closed_to_unlocking=unlocking.obstacle_to_unlocking(plan), carried_into=unlocking.carried_into(plan))
 
     @page("/<int:plan_id>/attendance/marks", "mark", ("POST",))
     def mark(self, plan_id: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask_babel import gettext as _
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 
 from app import audit, clock, notices, workflow
 from app.actors import Actor
@@ -29,6 +30,16 @@ def obstacle_to_unlocking(plan: TrainingPlan) -> str:
     return _carried_over(plan)
 
 
+def carried_into(plan: TrainingPlan) -> list[TrainingPlan]:
+    """The later classes in which people go on who were away from this one."""
+    onwards = aliased(Enrolment)
+    return list(db.session.scalars(
+        select(TrainingPlan).where(TrainingPlan.id.in_(
+            select(onwards.plan_id).join(Enrolment, onwards.carried_from_id == Enrolment.id)
+            .where(people_of(plan), Enrolment.carried_at.is_not(None), onwards.state == "enrolled")))
+        .order_by(TrainingPlan.id)))
+
+
 def _carried_over(plan: TrainingPlan) -> str:
     """An absence that someone went on from in a later class stays one (I16)."""
     names = db.session.scalars(select(Enrolment.name).where(people_of(plan), Enrolment.carried_at.is_not(None))
@@ -36,7 +47,12 @@ def _carried_over(plan: TrainingPlan) -> str:
     if not names:
         return ""
     named = "、".join(names[:5]) + (_(" 等") if len(names) > 5 else "")
-    return _("%(names)s 因本班缺勤已转入其他培训计划，不能再解锁。如须更改，请先撤销转入。", names=named)
+    later = carried_into(plan)
+    words = _("%(names)s 因本班缺勤已转入“%(plans)s”继续培训，不能再解锁。", names=named, plans="、".join(each.name for each in later))
+    opened = [each.name for each in later if each.class_opened_at is not None]
+    if opened:
+        return words + _("“%(plans)s”已开班，转入不能再撤销。", plans="、".join(opened))
+    return words + _("如须更改，请先在该计划的“缺勤转入”中移出。")
 
 
 def open_request(plan: TrainingPlan) -> AttendanceUnlock | None:
