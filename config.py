@@ -31,7 +31,8 @@ DEMO_NOTICE_TEMPLATES = ",".join(f"{event}=SMS_0000001{n:02d}" for n, event in e
     "certificates_issued", "seats_offered", "offer_lapsed", "waitlist_closed", "invoice_failed", "invoice_reversed",
     "resize_asked", "cancel_asked", "plan_resized", "resize_granted", "resize_refused", "cancel_granted", "cancel_refused",
     "plan_cancelled", "withdrawal_asked", "withdrawal_granted", "withdrawal_refused",
-    "certificate_revoked", "certificate_replaced", "refund_failed", "bill_differs", "plan_cancelled_unpaid", "order_closed"), 1))
+    "certificate_revoked", "certificate_replaced", "refund_failed", "bill_differs", "plan_cancelled_unpaid", "order_closed",
+    "red_letter_due"), 1))
 GATEWAYS = ("alipay", "sms", "invoice", "exam", "ministry", "signing_timestamp")
 
 # Seconds a page waits for a broker that says nothing before it goes on without: the rows have the truth.

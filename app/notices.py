@@ -87,6 +87,8 @@ NOTICES: dict[str, Line] = {
                          _l("%(what)s为贵单位保留的名额逾期未用，已让给下一家。如仍需要，请重新候补。"), "warn"),
     "waitlist_closed": Line(("enterprise",), _l("候补结束"), _l("%(what)s的报名已结束，候补随之结束。"), "neutral"),
     "invoice_failed": Line(("enterprise", "institution"), _l("发票开具失败"), _l("%(what)s的发票开具失败：%(remark)s"), "bad"),
+    "red_letter_due": Line(("institution",), _l("红字发票待上传"),
+                           _l("%(what)s的退款 %(remark)s 需要红字发票：原发票是手工上传的，请在原开票系统开具后上传。"), "warn"),
     "invoice_reversed": Line(("enterprise",), _l("红字发票已开具"), _l("%(what)s的退款 %(remark)s 已开具红字发票，可以下载。"), "warn"),
 }
 
@@ -136,6 +138,9 @@ THINGS: dict[str, Thing] = {
         _l("订单“%(name)s”"), _l("%(n)s 个订单"),
         {"enterprise": ("OrderView.show", "order_id", "id"), "institution": ("OrderView.show", "order_id", "id")},
         {"enterprise": ("OrderView.list", {}), "institution": ("OrderView.list", {})}),
+    "invoice": Thing(
+        _l("订单“%(name)s”"), _l("%(n)s 个订单"), {"institution": ("InvoiceView.show", "invoice_id", "id")},
+        {"institution": ("InvoiceView.list", {"state": "to_upload"})}),
     "plan_change": Thing(
         _l("培训计划“%(name)s”"), _l("%(n)s 个培训计划"),
         {"authority": ("PlanChangeReviewView.show", "change_id", "id"), "institution": ("PlanChangeView.show", "change_id", "id")},

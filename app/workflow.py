@@ -258,8 +258,9 @@ PAYMENT_MOVES: Moves = {"received": ("applied", "reseated", "refunding", "unmatc
 REFUND_MOVES: Moves = {"proposed": ("due", "done", "declined"), "due": ("done", "failed"), "failed": ("due", "declined")}
 RECONCILIATION_MOVES: Moves = {"waiting": ("done", "failed"), "done": ("waiting",), "failed": ("waiting",)}
 # An upload by hand issues what waits or has failed, and takes the place of a receipt; nothing is asked of a platform then.
-INVOICE_MOVES: Moves = {"waiting": ("requested", "failed", "issued", "cancelled"), "requested": ("issued", "failed"),
-                        "failed": ("waiting", "issued", "cancelled"), "issued": ("issued",)}
+# A red letter of what was uploaded by hand waits for another upload.
+INVOICE_MOVES: Moves = {"waiting": ("requested", "failed", "issued", "cancelled", "to_upload"), "requested": ("issued", "failed"),
+                        "failed": ("waiting", "issued", "cancelled"), "issued": ("issued", "to_upload"), "to_upload": ("issued",)}
 # "exported" is in a file that a person takes to the ministry; what is pushed or failed waits again once it has changed.
 PUSH_MOVES: Moves = {"waiting": ("pushed", "failed", "exported"), "exported": ("pushed", "failed", "waiting"), "failed": ("waiting",),
                      "pushed": ("waiting",)}

@@ -54,7 +54,8 @@ class InvoiceSeller(Model):
 class Invoice(InvoiceDetails, Model):
     """An e-invoice (kind blue, one for each paid order), or a red letter (kind red, one for each refund of an invoiced order).
 
-    waiting → requested → issued, or failed and waiting again. What is asked for is frozen with the move to `requested`, before
+    waiting → requested → issued, or failed and waiting again. A red letter of an invoice that was uploaded by hand is `to_upload`: no
+    platform can issue it, a person does and uploads it (→ issued). What is asked for is frozen with the move to `requested`, before
     the platform hears of it: from then on the same request goes out however often. An invoice whose money went back before
     that is smaller, or cancelled. Amounts are fen with tax and positive, of a red letter too.
     """
@@ -62,7 +63,7 @@ class Invoice(InvoiceDetails, Model):
     __tablename__ = "invoice"
     __table_args__ = (
         CheckConstraint("kind IN ('blue','red')", name="invoice_kind"),
-        CheckConstraint("state IN ('waiting','requested','issued','failed','cancelled')", name="invoice_state"),
+        CheckConstraint("state IN ('waiting','requested','issued','failed','cancelled','to_upload')", name="invoice_state"),
         CheckConstraint("state <> 'issued' OR (number IS NOT NULL AND (pdf_id IS NOT NULL OR ofd_id IS NOT NULL OR xml_id IS NOT NULL))",
                         name="invoice_evidence"),
         CheckConstraint("state <> 'requested' OR (order_no IS NOT NULL AND seller_tax_number <> '' AND provider <> '')",
@@ -141,7 +142,7 @@ class Invoice(InvoiceDetails, Model):
     @property
     def uploadable(self) -> bool:
         """By hand: while the platform is not at work on it, and in place of a receipt."""
-        return self.state in ("waiting", "failed") or (self.state == "issued" and self.is_receipt)
+        return self.state in ("waiting", "failed", "to_upload") or (self.state == "issued" and self.is_receipt)
 
     def __str__(self) -> str:
         return self.number or self.order.number

@@ -29,7 +29,7 @@ NOTICE_WORDS = {
     "seats_offered": "有名额为贵单位保留", "offer_lapsed": "保留的名额已逾期", "waitlist_closed": "候补已结束",
     "person_mismatch": "与照片不相符，请更正", "person_corrected": "已更正，请复核",
     "refunded": "的付款已退回", "invoice_issued": "的发票已开具", "certificates_issued": "已生成",
-    "invoice_failed": "的发票开具失败", "invoice_reversed": "的红字发票已开具",
+    "invoice_failed": "的发票开具失败", "invoice_reversed": "的红字发票已开具", "red_letter_due": "的红字发票待上传",
     "unlock_asked": "申请解锁，等待办理", "unlock_granted": "已解锁", "unlock_refused": "的解锁申请未获同意",
     "refund_failed": "的退款未成功，请办理", "bill_differs": "有差异，请核对",
 }

@@ -150,6 +150,44 @@ def test_every_confirmed_payment_has_ended_when_all_is_done(shop: Shop, clock: A
     assert "全部付款都已了结" in shop.login("province").get("/finance/open").text
 
 
+def test_what_is_back_of_a_payment_is_said_found_and_adds_up(shop: Shop, run_jobs: Any) -> None:
+    """A payment stands in one way: the totals of the ways are the total (B8)."""
+    plan = shop.plan(seats=40)
+    bought = []
+    for _each in range(3):
+        order = shop.order(plan, 3)
+        shop.pay(order)
+        shop.notify(order.number)
+        bought.append(shop.look(order.id))
+    whole, part, none = bought
+    wanted = [(key(shop, whole), 100_000), (key(shop, whole), 149_000), (key(shop, part), 83_000)]
+    with shop.tables(), transaction():
+        for payment, fen in wanted:
+            refunds.open_refund(payment, fen, "退出", actor=SYSTEM)
+    client = shop.login("hangzhou")
+    assert "已退款" not in client.get("/finance/").text.partition("<tbody>")[2], "what is on its way is not back"
+    run_jobs()
+
+    def chosen(state: str) -> tuple[str, list[Any]]:
+        page = client.get(f"/finance/?state={state}").text.partition("<tbody>")[2]
+        sheet = load_workbook(io.BytesIO(client.get(f"/finance/payments.xlsx?state={state}").data)).active
+        return page, [cell.value for cell in sheet[sheet.max_row]][7:10]
+
+    foots = []
+    for state, order, word in (("refunded", whole, "已退款"), ("partly", part, "部分退款"), ("applied", none, "已入账")):
+        page, foot = chosen(state)
+        foots.append(foot)
+        assert [each.number in page for each in bought] == [each is order for each in bought], state
+        assert word in page
+        assert word in client.get(f"/finance/{key(shop, order)}").text
+    assert foots == [[2490, 2490, 0], [2490, 830, 1660], [2490, 0, 2490]]
+    assert chosen("")[1] == [sum(column) for column in zip(*foots, strict=True)]
+    for state in ("reseated", "refunding", "received", "unmatched"):
+        assert "没有符合条件的付款" in client.get(f"/finance/?state={state}").text
+    assert "¥830.00" in client.get(f"/finance/{key(shop, part)}").text
+    assert client.get("/finance/days").text.count(">相符<") == 3
+
+
 def test_who_may_see_the_desk_is_told_of_a_refund_that_failed_and_finds_it_counted(shop: Shop, paid: Look, run_jobs: Any) -> None:
     client, payment = shop.login("hangzhou"), key(shop, paid)
     client.post(f"/finance/{payment}/refund", data={"amount": "1.00", "reason": "x"})

@@ -106,6 +106,10 @@ def mixed(shop: Shop, clock: Any, run_jobs: Any) -> date:
     run_jobs()
     before, _after = around_midnight(shop, clock, ours, time.at_shanghai(first + timedelta(days=2)))
     shop.change(Invoice, _invoice(shop, before), state="failed", reason="税号有误")
+    shop.standins.control("invoice", "settings", {"red_fail_with": "税务局维护中"})
+    refund(shop, part, 1)  # the platform does not take this one back
+    run_jobs()
+    shop.standins.control("invoice", "settings", {"red_fail_with": ""})
     clock.advance(hours=30)  # orders nobody paid are over
     opened = shop.plan()
     bought(shop, opened, 1)
@@ -138,9 +142,9 @@ def counted(by: str, first: date, last: date, wanted: Any = lambda order: True) 
         if order.state == "paid" and order.paid_at:
             put("bought", time.shanghai_day(order.paid_at), order, order.amount_fen)
             for invoice in order.invoices:
-                name = {"issued": "issued", "failed": "failed", "waiting": "due", "requested": "due"}.get(invoice.state, "")
-                if invoice.kind == "red":
-                    name = "red" if name else ""
+                name = {"issued": "issued", "failed": "failed", "cancelled": ""}.get(invoice.state, "due")
+                if invoice.kind == "red" and name:
+                    name = "red" if name == "issued" else f"red_{name}"
                 put(name, time.shanghai_day(order.paid_at), order, invoice.amount_fen)
         if order.state in ("expired", "cancelled", "closed"):
             assert order.ended_at is not None

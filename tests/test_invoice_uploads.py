@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import select
 
 from app import clock as time
-from app.extensions import db
-from models import AuditEvent, Invoice, StoredFile
+from app.actors import SYSTEM
+from app.extensions import db, transaction
+from app.operations import refunds
+from models import AuditEvent, Invoice, Notice, Payment, StoredFile
 from tests.shop import FIRST, SECOND, Look, Shop
 from tests.test_invoices import invoice_of, next_morning, paid, requests_of, shop
 
@@ -55,6 +57,68 @@ def test_who_issues_uploads_by_hand_and_the_platform_is_not_asked_any_more(shop:
         assert db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "upload_invoice")).one().facts["number"] == NUMBER
     assert "状态已变化" in upload(shop, order, {"a.pdf": PDF}).text
     assert shop.count(StoredFile, kind="invoice") == 3
+
+
+def test_the_red_letter_of_what_was_uploaded_is_a_task_and_an_upload_of_its_own(shop: Shop, run_jobs: Any) -> None:
+    """What no platform has issued none takes back: it has not failed, and nobody is sent to ask for it again (B8)."""
+    order = paid(shop)
+    upload(shop, order, {"a.pdf": PDF})
+    with shop.tables(), transaction():
+        payment = db.session.scalars(select(Payment.id).where(Payment.order_id == order.id)).one()
+        refunds.open_refund(payment, 83_000, "退出培训", actor=SYSTEM)
+    run_jobs()
+    with shop.tables():
+        red = db.session.scalars(select(Invoice.id).where(Invoice.kind == "red")).one()
+    assert shop.count(Invoice, id=red, state="to_upload", amount_fen=83_000) == 1
+    assert requests_of(shop) == []
+    own, url = shop.login("hjp"), f"/invoices/{red}"
+    assert "<b>1</b><span>待上传的红字发票" in own.get("/").text
+    assert f"订单“{order.number}”的退款 ¥830.00 需要红字发票" in own.get("/notices/").text
+    with shop.tables():
+        notice = db.session.scalars(select(Notice.id).where(Notice.event == "red_letter_due")).one()
+    assert own.post(f"/notices/{notice}/open").location.endswith(url)
+    page = own.get(url).text
+    assert "手工上传红字发票" in page
+    assert f"对发票 {NUMBER} 开具红字发票" in page
+    for each in (page, shop.login(FIRST).get(url).text, own.get("/invoices/?state=to_upload").text):
+        assert "待上传" in each
+        assert "重新申请开具" not in each
+        assert "失败</span>" not in each
+    assert order.number not in own.get("/invoices/?state=failed").text
+    assert "状态已变化" in own.post(f"{url}/again", follow_redirects=True).text
+    day = time.shanghai_day()
+    until = f"since={day - timedelta(days=3)}&until={day}"
+    sums = own.get(f"/finance/days?part=invoices&{until}").text
+    assert "红字 ¥0.00 − 未开红字 ¥830.00" in sums
+    assert sums.count(">相符<") == 3
+    assert "红字未开 ¥830.00" in own.get("/finance/?invoice=red_open").text
+    number = "26332000001234500001"
+
+    def bring(who: str = "hjp", **values: str) -> str:
+        typed = {"number": number, "issued_on": time.shanghai_day().isoformat(), "amount": "-830.00"} | values
+        return str(shop.login(who).post(f"{url}/upload", data={**typed, "files": [(io.BytesIO(PDF), "r.pdf")]},
+                                        content_type="multipart/form-data", follow_redirects=True).text)
+
+    for values, said in (({"number": NUMBER}, "这是原发票的号码"), ({"amount": "-829.99"}, "价税合计应为 -¥830.00"),
+                         ({"amount": "x"}, "请填写金额"), ({"issued_on": str(day - timedelta(days=1))}, "原发票开具日和今天之间")):
+        assert said in bring(**values), values
+    for who in (FIRST, "nbp", "hangzhou", "ningbo"):
+        bring(who)
+    assert shop.count(Invoice, id=red, state="to_upload") == 1
+    assert "红字发票已上传" in bring()
+    assert "状态已变化" in bring()
+    assert shop.count(Invoice, id=red, state="issued", number=number, amount_fen=83_000) == 1
+    assert shop.login(FIRST).get(f"{url}/pdf").data == PDF
+    assert "¥830.00 已开具红字发票" in shop.login(FIRST).get("/notices/").text
+    assert "红字 ¥830.00 − 未开红字 ¥0.00" in own.get(f"/finance/days?part=invoices&{until}").text
+
+
+def test_a_number_is_not_given_to_two_invoices(shop: Shop) -> None:
+    first, second = paid(shop), paid(shop)
+    upload(shop, first, {"a.pdf": PDF})
+    assert "已用于另一张发票" in upload(shop, second, {"a.pdf": PDF}).text
+    assert "价税合计应为" in upload(shop, second, {"a.pdf": PDF}, amount="-2490.00").text
+    assert invoice_of(shop, second)["state"] == "waiting"
 
 
 @pytest.mark.parametrize(("files", "values", "said"), [
@@ -184,10 +248,16 @@ def test_without_a_tax_platform_there_is_a_receipt_until_an_invoice_is_uploaded(
     client = shop.login(FIRST)
     assert client.get(f"/invoices/{made['id']}/pdf").data.startswith(b"%PDF-")
     assert "收据不是发票" in client.get(f"/invoices/{made['id']}").text
+    with shop.tables(), transaction():
+        payment = db.session.scalars(select(Payment.id)).one()
+        refunds.open_refund(payment, 83_000, "退出培训", actor=SYSTEM)
+    run_jobs()
+    assert shop.count(Invoice, kind="red", state="issued", provider="local") == 1
     assert "发票已上传" in upload(shop, order, {"a.xml": XML}).text
+    assert shop.count(Invoice, kind="red", state="to_upload") == 1, "a true invoice wants a true red letter"
     assert client.get(f"/invoices/{made['id']}/pdf").status_code == 404
     assert client.get(f"/invoices/{made['id']}/xml").data == XML
-    assert shop.count(StoredFile, kind="invoice") == 1
+    assert shop.count(StoredFile, kind="invoice") == 2
     with shop.tables():
-        assert db.session.scalars(select(Invoice)).one().issued_on == time.shanghai_day()
+        assert db.session.get_one(Invoice, made["id"]).issued_on == time.shanghai_day()
     assert clock.moment + timedelta(days=1) > time.now()

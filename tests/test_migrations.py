@@ -111,3 +111,17 @@ def test_orders_that_ended_with_their_plan_or_class_are_told_apart_from_those_th
     with db.engine.connect() as connection:
         found = dict(connection.execute(text("SELECT id, state FROM order_ ORDER BY id")).all())
     assert found == {1: "cancelled", 2: "cancelled", 3: "expired", 4: "closed", 5: "expired"}
+
+
+def test_red_letters_that_failed_for_a_hand_uploaded_invoice_wait_for_their_upload(old: Any) -> None:
+    upgrade(revision="0161")
+    downgrade(revision="-1")
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE invoice SET provider = 'hand', uploaded_at = issued_at, uploaded_by = 'x' WHERE id = 1"))
+        for key, blue in ((3, 1), (4, 2)):  # of the uploaded invoice, and of one that a platform issues
+            connection.execute(text(f"UPDATE invoice SET kind = 'red', red_of_id = {blue}, refund_no = 'R{key}', state = 'failed', "
+                                    f"reason = 'x' WHERE id = {key}"))
+    upgrade(revision="0161")
+    with db.engine.connect() as connection:
+        found = {row[0]: (row[1], row[2]) for row in connection.execute(text("SELECT id, state, reason FROM invoice WHERE kind = 'red'"))}
+    assert found == {3: ("to_upload", ""), 4: ("failed", "x")}

@@ -59,7 +59,7 @@ _BY_NAME = {"enterprise": _of_enterprise, "institution": _of_institution}
 ORDERS = (("pending", _l("待支付")), ("paid", _l("已支付")), ("expired", _l("超时失效")), ("cancelled", _l("已取消")),
           ("closed", _l("开班截止")), ("none", _l("没有对应的订单")))
 INVOICES = (("due", _l("待开具")), ("issued", _l("已开具")), ("failed", _l("开具失败")), ("cancelled", _l("已取消")),
-            ("red", _l("有红字发票")))
+            ("red", _l("有红字发票")), ("red_open", _l("红字发票未开")))
 EARLIEST = date(2000, 1, 1)
 
 
@@ -70,7 +70,8 @@ def _of_order(value: str) -> Any:
 def _of_invoice(value: str) -> Any:
     """Orders whose invoice stands so, or that have a red letter."""
     blue, red = Invoice.kind == "blue", Invoice.kind == "red"
-    clause = {"due": and_(blue, Invoice.state.in_(("waiting", "requested"))), "red": and_(red, Invoice.state != "cancelled")}.get(
+    clause = {"due": and_(blue, Invoice.state.in_(("waiting", "requested"))), "red": and_(red, Invoice.state != "cancelled"),
+              "red_open": and_(red, Invoice.state.not_in(("issued", "cancelled")))}.get(
         value, and_(blue, Invoice.state == value))
     return exists().where(Invoice.order_id == Order.id, clause)
 
@@ -96,7 +97,7 @@ class FinanceView(PortalView):
         return searches
 
     def _filters(self) -> Sequence[Filter]:
-        return (Filter("state", _l("状态"), tuple(finance.state_labels().items()), lambda value: Payment.state == value),
+        return (Filter("state", _l("状态"), tuple(finance.state_labels().items()), finance.stands_so),
                 Filter("order", _l("订单"), ORDERS, _of_order),
                 Filter("invoice", _l("发票"), INVOICES, lambda value: _orders_of(_of_invoice(value))))
 
@@ -175,7 +176,8 @@ class FinanceView(PortalView):
     def _show(self, payment_id: int, given: Mapping[str, str] | None = None) -> str:
         payment = self.fetch(Payment, payment_id, *finance.IN_FULL, selectinload(Payment.refunds).selectinload(Refund.enrolments))
         return self.page("portal/finance/show.html", payment=payment, standing=payment_words(payment), words=refund_words,
-                         amount=finance.refundable(payment), given=given or {}, why=finance.why(payment) if self._waits(payment) else None,
+                         amount=finance.refundable(payment), back=finance.gone(payment), given=given or {},
+                         why=finance.why(payment) if self._waits(payment) else None,
                          title=_("付款 %(number)s", number=payment.order_number))
 
     @staticmethod

@@ -50,6 +50,7 @@ def invoice_words(invoice: Invoice) -> Standing:
         "requested": Standing(_("开具中"), "info", _("已提交开票平台，通常几分钟内完成，完成后会有消息通知。")),
         "issued": Standing(_("已开具"), "ok", _issued(invoice)),
         "failed": Standing(_("开具失败"), "bad", _("开票平台未能开具：%(reason)s", reason=reason)),
+        "to_upload": Standing(_("待上传"), "warn", _("原发票由培训机构手工上传，红字发票须由其在原开票系统开具，再到这里上传。")),
         "cancelled": Standing(_("无需开具"), "neutral", _("开具前款项已退回，不再开具。")),
     }
     return words[invoice.state]
@@ -70,6 +71,8 @@ def _issued(invoice: Invoice) -> str:
 def paper_name(invoice: Invoice) -> str:
     """发票, 红字发票, 收据 or 退款收据: what this one is. What has not been asked for is called by what will issue it."""
     provider = invoice.provider or current_app.extensions["settings"].invoice_provider
+    if invoice.state == "to_upload":
+        return _("红字发票")
     if provider == "local":
         return _("退款收据") if invoice.is_red else _("收据")
     return _("红字发票") if invoice.is_red else _("电子发票")
@@ -130,7 +133,8 @@ def _since(value: str) -> Any:
 
 FILTERS = (
     Filter("state", _l("状态"), (("waiting", _l("待开具")), ("requested", _l("开具中")), ("issued", _l("已开具")),
-                               ("failed", _l("开具失败")), ("cancelled", _l("无需开具"))), lambda value: Invoice.state == value),
+                               ("to_upload", _l("待上传")), ("failed", _l("开具失败")), ("cancelled", _l("无需开具"))),
+           lambda value: Invoice.state == value),
     Filter("kind", _l("类别"), (("blue", _l("发票")), ("red", _l("红字发票"))), lambda value: Invoice.kind == value),
     Filter("since", _l("时间"), (("month", _l("本月")), ("quarter", _l("近三个月")), ("year", _l("近一年"))), _since),
 )
@@ -193,7 +197,7 @@ class InvoiceView(PortalView):
             except (Invalid, InvalidFields) as error:
                 put_error_on(form, error)
             else:
-                said(_("发票已上传，企业可以下载。"))
+                said(_("红字发票已上传，企业可以下载。") if invoice.is_red else _("发票已上传，企业可以下载。"))
                 return self.to("show", invoice_id=invoice_id)
         return self._show(invoice, upload=form)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
+from app.operations import finance
 from app.presentation import moment, yuan
 from models import Payment, Refund
 
@@ -23,6 +24,7 @@ class Standing:
 def payment_words(payment: Payment) -> Standing:
     """What became of money that arrived, told to who paid it."""
     amount = yuan(payment.amount_fen)
+    stands, gone = finance.stands(payment), yuan(finance.gone(payment))
     back = moment(max((each.done_at for each in payment.refunds if each.done_at), default=None))
     words = {
         "received": _("已收到付款 %(amount)s，正在处理。", amount=amount),
@@ -33,10 +35,9 @@ def payment_words(payment: Payment) -> Standing:
         "refunded": _("付款 %(amount)s 已于 %(at)s 原路退回。原因：%(reason)s", amount=amount, at=back, reason=payment.reason),
         "unmatched": _("收到付款 %(amount)s，没有记入订单。%(reason)s", amount=amount, reason=payment.reason),
     }
-    tones = {"refunding": "warn", "refunded": "warn", "unmatched": "bad", "received": "info"}
-    labels = {"received": _("处理中"), "applied": _("已入账"), "reseated": _("已入账"), "refunding": _("退款中"),
-              "refunded": _("已退款"), "unmatched": _("待核对")}
-    return Standing(labels[payment.state], tones.get(payment.state, "ok"), words[payment.state])
+    tones = {"refunding": "warn", "refunded": "warn", "partly": "warn", "unmatched": "bad", "received": "info"}
+    words["reseated"] += _("其中 %(gone)s 已退回。", gone=gone) if stands in ("partly", "refunded") else ""
+    return Standing(finance.state_labels()[stands], tones.get(stands, "ok"), words[payment.state])
 
 
 def refund_words(refund: Refund) -> Standing:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import audit, scope
@@ -71,8 +71,34 @@ def why(payment: Payment) -> tuple[str, str]:
 
 
 def state_labels() -> dict[str, str]:
-    return {"received": _("处理中"), "applied": _("已入账"), "reseated": _("恢复报名后入账"), "refunding": _("退款中"),
-            "refunded": _("已退款"), "unmatched": _("待核对")}
+    return {"received": _("处理中"), "applied": _("已入账"), "reseated": _("恢复报名后入账"), "partly": _("部分退款"),
+            "refunding": _("退款中"), "refunded": _("已退款"), "unmatched": _("待核对")}
+
+
+def stands(payment: Payment) -> str:
+    """How a payment stands by its money: its state, but that of what was taken into an order a part may be back, or all of it. Each
+    payment stands in one way, so that the totals of the ways are the total."""
+    back = gone(payment)
+    if payment.state not in refunds.TAKEN or not back:
+        return payment.state
+    return "refunded" if back == payment.amount_fen else "partly"
+
+
+def gone(payment: Payment) -> int:
+    """What of a payment is back, in fen."""
+    return sum(each.amount_fen for each in payment.refunds if each.state == "done")
+
+
+def stands_so(value: str) -> ColumnElement[bool]:
+    """`stands`, asked of the table."""
+    back = func.coalesce(select(func.sum(Refund.amount_fen)).where(
+        Refund.payment_id == Payment.id, Refund.state == "done").scalar_subquery(), 0)
+    taken = Payment.state.in_(refunds.TAKEN)
+    if value in refunds.TAKEN:
+        return and_(Payment.state == value, back == 0)
+    if value == "partly":
+        return and_(taken, back > 0, back < Payment.amount_fen)
+    return or_(Payment.state == "refunded", and_(taken, back == Payment.amount_fen)) if value == "refunded" else Payment.state == value
 
 
 def order_labels() -> dict[str, str]:
@@ -99,7 +125,7 @@ def export(statement: Select[Any], *, actor: Actor) -> bytes:
 
 
 def _exported(row: Payment, words: dict[str, str]) -> tuple[Any, ...]:
-    back = sum(each.amount_fen for each in row.refunds if each.state == "done")
+    back = gone(row)
     order = row.order
     invoice = order.invoice if order else None
     # An order and its invoices are of the one payment that was taken into it.
@@ -108,7 +134,7 @@ def _exported(row: Payment, words: dict[str, str]) -> tuple[Any, ...]:
               for kind in ("blue", "red")}
     return (row.paid_on.isoformat(), row.paid_at, row.trade_no, row.order_number, order.institution.name if order else "",
             order.enterprise.name if order else "", row.merchant.name if row.merchant else "", row.amount_fen / 100, back / 100,
-            (row.amount_fen - back) / 100, words[row.state], row.reason, (invoice.number or "") if invoice else "",
+            (row.amount_fen - back) / 100, words[stands(row)], row.reason, (invoice.number or "") if invoice else "",
             order_labels()[order.state] if order else "", taken.amount_fen / 100 if taken else 0, issued["blue"], issued["red"])
 
 

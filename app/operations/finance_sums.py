@@ -56,8 +56,13 @@ class Sums:
     due_fen: int = 0
     failed_n: int = 0
     failed_fen: int = 0
+    # Red letters: issued; still to be issued, by a platform or a person; and those that failed.
     red_n: int = 0
     red_fen: int = 0
+    red_due_n: int = 0
+    red_due_fen: int = 0
+    red_failed_n: int = 0
+    red_failed_fen: int = 0
     # What of the payments taken into their orders has gone back since.
     back_fen: int = 0
 
@@ -72,7 +77,12 @@ class Sums:
     @property
     def invoiced_fen(self) -> int:
         """Invoices, whether or not they are issued yet, less their red letters."""
-        return self.issued_fen + self.due_fen + self.failed_fen - self.red_fen
+        return self.issued_fen + self.due_fen + self.failed_fen - self.red_fen - self.red_open_fen
+
+    @property
+    def red_open_fen(self) -> int:
+        """Red letters that are not there yet, or failed."""
+        return self.red_due_fen + self.red_failed_fen
 
 
 Column = tuple[Any, str]
@@ -87,7 +97,8 @@ PARTS: dict[str, tuple[Any, tuple[Column, ...]]] = {
         (_l("开班截止笔数"), "closed_n"), (_l("开班截止金额"), "closed_fen"))),
     "invoices": (_l("发票"), (
         (_l("已开张数"), "issued_n"), (_l("已开金额"), "issued_fen"), (_l("待开金额"), "due_fen"), (_l("开票失败金额"), "failed_fen"),
-        (_l("红字张数"), "red_n"), (_l("红字金额"), "red_fen"), (_l("净额"), "invoiced_fen"))),
+        (_l("红字张数"), "red_n"), (_l("红字金额"), "red_fen"), (_l("待开红字金额"), "red_due_fen"),
+        (_l("红字失败金额"), "red_failed_fen"), (_l("净额"), "invoiced_fen"))),
 }
 
 
@@ -113,8 +124,9 @@ def balances(total: Sums) -> tuple[Balance, ...]:
                 total.taken_fen),
         Balance(_("收款 %(paid)s − 没有记入订单 %(apart)s", paid=yuan(total.paid_fen), apart=yuan(total.apart_fen)),
                 total.paid_fen - total.apart_fen, _("已支付订单"), total.bought_fen),
-        Balance(_("已开发票 %(issued)s + 待开 %(due)s + 开具失败 %(failed)s − 红字 %(red)s", issued=yuan(total.issued_fen),
-                  due=yuan(total.due_fen), failed=yuan(total.failed_fen), red=yuan(total.red_fen)), total.invoiced_fen,
+        Balance(_("已开发票 %(issued)s + 待开 %(due)s + 开具失败 %(failed)s − 红字 %(red)s − 未开红字 %(open)s",
+                  issued=yuan(total.issued_fen), due=yuan(total.due_fen), failed=yuan(total.failed_fen), red=yuan(total.red_fen),
+                  open=yuan(total.red_open_fen)), total.invoiced_fen,
                 _("入账 %(taken)s − 其中已退 %(back)s", taken=yuan(total.taken_fen), back=yuan(total.back_fen)),
                 total.taken_fen - total.back_fen),
     )
@@ -196,9 +208,9 @@ def _money(table: _Table) -> None:
 
 
 def _invoices(table: _Table) -> None:
-    blue, red = Invoice.kind == "blue", and_(Invoice.kind == "red", Invoice.state != "cancelled")
-    kinds = ((and_(blue, Invoice.state == "issued"), "issued"), (and_(blue, Invoice.state.in_(("waiting", "requested"))), "due"),
-             (and_(blue, Invoice.state == "failed"), "failed"), (red, "red"))
+    kinds = [(and_(Invoice.kind == kind, Invoice.state.in_(states)), name) for kind, names in (
+        ("blue", ("issued", "due", "failed")), ("red", ("red", "red_due", "red_failed"))) for name, states in zip(names, (
+            ("issued",), ("waiting", "requested", "to_upload"), ("failed",)), strict=True)]
     figures = [each for clause, _name in kinds for each in (_sum_of(1, clause), _sum_of(Invoice.amount_fen, clause))]
     table.put(select(table.key(_day_of(Order.paid_at)), *figures).select_from(Invoice).join(Order, Invoice.order_id == Order.id).where(
         table.orders, *table.where, Order.state == "paid", table.within(Order.paid_at)),

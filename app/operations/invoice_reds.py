@@ -2,21 +2,23 @@
 
 An issued invoice gets a red letter over what went back: of the whole without lines, of a part with the amounts of its line, as the
 rules of 数电票 allow for a service that ended (redReason 3). So an order keeps one invoice, however many refunds follow. One that nobody
-has asked for yet becomes smaller, or is cancelled.
+has asked for yet becomes smaller, or is cancelled. The red letter of an invoice that was uploaded by hand is a person's to issue and
+upload.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from app import audit, clock, jobs, workflow
+from app import audit, clock, jobs, notices, workflow
 from app.actors import SYSTEM
 from app.extensions import db, transaction
 from app.operations import invoices
+from app.presentation import yuan
 from app.workflow import INVOICE_MOVES
 from models import Invoice, Order
 
-ALIVE = ("waiting", "requested", "issued", "failed")
+ALIVE = ("waiting", "requested", "issued", "failed", "to_upload")
 
 
 def follow_refund(order: Order, refund_no: str, amount_fen: int) -> None:
@@ -59,6 +61,21 @@ def _open(blue: Invoice, refund_no: str, fen: int) -> None:
     audit.record(SYSTEM, "open_red_letter", red, {"number": blue.number or "", "amount_fen": fen, "order": blue.order.number})
 
 
+def _leave_to_person(red: Invoice) -> None:
+    """No platform can take back what none has issued: the institution is told to."""
+    if workflow.move(Invoice, [red.id], "state", INVOICE_MOVES, red.state, "to_upload", reason=""):
+        notices.tell("red_letter_due", "invoice", ids=[red.id], name=red.order.number, remark=yuan(red.amount_fen),
+                     institution_id=red.institution_id)
+
+
+def follow_upload(blue: Invoice) -> None:
+    """An invoice was uploaded in the place of a receipt: what says of it that money went back are receipts too, and need a red letter
+    now. In the transaction of the upload."""
+    for red in db.session.scalars(select(Invoice).where(Invoice.red_of_id == blue.id, Invoice.state == "issued").order_by(Invoice.id)):
+        if red.is_receipt:
+            _leave_to_person(red)
+
+
 def may_begin(red: Invoice) -> bool:
     """Whether a waiting red letter may be applied for, in the transaction that holds its row; else what is done instead.
 
@@ -70,7 +87,7 @@ def may_begin(red: Invoice) -> bool:
         db.session.flush()
         return True
     if blue.state == "issued":
-        invoices.fail(red.id, "waiting", "原发票是手工上传的，请在开票平台开具红字发票后上传")
+        _leave_to_person(red)
     elif blue.state == "requested":
         jobs.schedule(invoices.JOB, red.id, due_at=clock.now() + invoices.LOOK_AGAIN, enterprise_id=red.enterprise_id)
     else:

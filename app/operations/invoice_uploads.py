@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from flask_babel import gettext as _
+from sqlalchemy import select
 
 from app import audit, clock, files
 from app.actors import Actor
 from app.documents.kinds import kind_of
 from app.documents.zips import ZipFault, list_parts, unpack
 from app.errors import Conflict, Invalid
-from app.extensions import transaction
-from app.operations import invoices
+from app.extensions import db, transaction
+from app.operations import invoice_reds, invoices
 from app.operations.checks import Findings
 from app.presentation import yuan
 from models import Invoice
@@ -25,24 +26,35 @@ MOST_BYTES = 5 * 1024 * 1024
 # What one archive may hold: it is made while the person waits.
 MOST_IN_ZIP, MOST_ZIP_BYTES = 200, 100 * 1024 * 1024
 # 数电票 has 20 digits; an older electronic invoice 8, after its code of 10 or 12.
-NUMBER = re.compile(r"[0-9]{20}|[0-9]{18,20}|[0-9]{8}")
+NUMBER = re.compile(r"[0-9]{18,20}|[0-9]{8}")
+# Numbers of so many digits are given once in the country; those of eight only together with a code.
+UNIQUE = 18
 
 
 def upload(invoice: Invoice, papers: Mapping[str, bytes], number: str, issued_on: date | None, amount_fen: int | None, *,
            actor: Actor) -> None:
     """Keep an invoice that was issued elsewhere. `papers` by the name of the file that was given.
 
-    Number, date and amount are typed by the person and must fit the invoice; in XML and OFD, which can be read, the number must
-    stand. Raises `InvalidFields` with all that is wrong, `Conflict` when the platform is at work on it or it is there already.
+    Number, date and amount are typed by the person and must fit the invoice; the amount of a red letter with or without its sign. In
+    XML and OFD, which can be read, the number must stand. Raises `InvalidFields` with all that is wrong, `Conflict` when the platform is
+    at work on it or it is there already.
     """
     number = number.strip()
     found = Findings()
     if not NUMBER.fullmatch(number):
         found.add("number", _("发票号码应为 20 位数字（旧版电子发票为 8 位）。"))
-    if issued_on is None or not _day_fits(invoice, issued_on):
-        found.add("issued_on", _("开票日期应在付款日和今天之间，请对照发票填写。"))
+    elif invoice.blue is not None and number == invoice.blue.number:
+        found.add("number", _("这是原发票的号码，请填写红字发票自己的号码。"))
+    elif len(number) >= UNIQUE and db.session.scalar(select(Invoice.id).where(Invoice.number == number, Invoice.id != invoice.id).limit(1)):
+        found.add("number", _("这个号码已用于另一张发票，请核对。"))
+    if issued_on is None or not _first_day(invoice) <= issued_on <= clock.shanghai_day():
+        found.add("issued_on", _("开票日期应在原发票开具日和今天之间，请对照红字发票填写。") if invoice.is_red else
+                  _("开票日期应在付款日和今天之间，请对照发票填写。"))
+    if invoice.is_red and amount_fen is not None:  # it stands on the paper with its sign
+        amount_fen = abs(amount_fen)
     if amount_fen != invoice.amount_fen:
-        found.add("amount", _("价税合计应为 %(amount)s，请对照发票核对。", amount=yuan(invoice.amount_fen)))
+        stands = -invoice.amount_fen if invoice.is_red else invoice.amount_fen
+        found.add("amount", _("价税合计应为 %(amount)s，请对照发票核对。", amount=yuan(stands)))
     kinds = found.tried(lambda: _by_format(papers, number))
     found.settle()
     with transaction() as session:
@@ -57,12 +69,17 @@ def upload(invoice: Invoice, papers: Mapping[str, bytes], number: str, issued_on
                         uploaded_by_id=actor.user_id, uploaded_by=actor.name, **none)
         for receipt in receipts:  # two papers for one payment would be one too many
             files.forget(receipt)
+        if not row.is_red:
+            invoice_reds.follow_upload(row)
         audit.record(actor, "upload_invoice", row, {"number": number, "order": row.order.number, "amount_fen": row.amount_fen})
 
 
-def _day_fits(invoice: Invoice, day: date) -> bool:
+def _first_day(invoice: Invoice) -> date:
+    """The first day on which it can have been issued: a red letter not before its invoice."""
+    if invoice.blue is not None and invoice.blue.issued_on is not None:
+        return invoice.blue.issued_on
     paid_at = invoice.order.paid_at
-    return (paid_at is None or day >= clock.shanghai_day(paid_at)) and day <= clock.shanghai_day()
+    return clock.shanghai_day(paid_at) if paid_at is not None else date.min
 
 
 def _by_format(papers: Mapping[str, bytes], number: str) -> dict[str, bytes]:

@@ -16,13 +16,25 @@ from app.extensions import db, transaction
 from app.operations.notice_texts import templates
 from app.operations.phone_codes import checked_phone, use_code
 from app.workflow import SUBJECTS
-from models import AttendanceUnlock, Certificate, Enrolment, Enterprise, Notice, NoticeRead, NoticeReader, Order, Reconciliation, Refund
+from models import (
+    AttendanceUnlock,
+    Certificate,
+    Enrolment,
+    Enterprise,
+    Invoice,
+    Notice,
+    NoticeRead,
+    NoticeReader,
+    Order,
+    Reconciliation,
+    Refund,
+)
 
 MOST_UNREAD = 100
 PHONE_PURPOSE = "notice_phone"
 _MODELS: dict[str, type[Any]] = {**{kind: subject.model for kind, subject in SUBJECTS.items()}, "order": Order, "certificate": Certificate,
                                  "attendance_unlock": AttendanceUnlock, "person": Enrolment, "refund": Refund,
-                                 "reconciliation": Reconciliation}
+                                 "reconciliation": Reconciliation, "invoice": Invoice}
 
 
 def unread_clause(actor: Actor) -> ColumnElement[bool]:
