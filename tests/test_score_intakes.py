@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import select
 from app.extensions import db, transaction
 from app.gateways.exam import ExamGateway
 from models import ExamPlan, ScoreChange, ScoreIntake, Sitting
-from tests.test_scores import filled, grade, results, sittings, upload
+from tests.test_scores import filled, grade, kept, results, sittings, upload
 
 
 @pytest.fixture
@@ -97,8 +98,6 @@ def test_absent_and_excluded_people_come_from_every_source(login: Any, exam: Exa
 
 def sheet(client: Any, exam: ExamPlan, rows: list[tuple[Any, Any, Any, Any]]) -> bytes:
     """The score sheet with its last column filled in too."""
-    import io
-
     from openpyxl import load_workbook
 
     book = load_workbook(io.BytesIO(filled(client, exam, [row[:3] for row in rows])))
@@ -119,6 +118,73 @@ def test_a_sheet_may_say_excluded_but_not_beside_marks_or_absent(login: Any, exa
     assert results(exam) == [None] * 5
     upload(client, exam, sheet(client, exam, [(None, None, None, "是"), *[(80, 80, None, None)] * 4]))
     assert results(exam) == ["cheating", *["passed"] * 4]
+
+
+def pulled(login: Any, exam: ExamPlan, standins: Any, run_jobs: Any, people: int = 4) -> Any:
+    """The exam system has marked all but the last; the clerk who pulled them."""
+    client = login("hjp")
+    passed = all_passed(exam)
+    grade(standins, client, exam, {ticket: passed[ticket] if n < people else {} for n, ticket in enumerate(passed)})
+    client.post(f"/scores/{exam.id}/pull")
+    run_jobs()
+    return client
+
+
+def sent(client: Any, exam: ExamPlan, data: bytes) -> Any:
+    return client.post(f"/scores/{exam.id}/upload", data={"workbook": (io.BytesIO(data), "s.xlsx")})
+
+
+def test_a_sheet_that_would_replace_marks_shows_old_and_new_by_person_and_asks(login: Any, exam: ExamPlan, standins: Any,
+                                                                               run_jobs: Any) -> None:
+    client = pulled(login, exam, standins, run_jobs)
+    data = filled(client, exam, [(85, 90, None), (59.5, 90, None), (None, None, "是"), (85, 90, None), (70, 70, None)])
+    page = sent(client, exam, data)
+    assert page.status_code == 200
+    rows = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in re.findall(r"<tr>.*?</tr>", page.text, re.S)]
+    second, third = (sitting for sitting in sittings(exam)[1:3])
+    assert rows[-2:] == [f"{second.ticket_number} {second.enrolment.name} 理论 85，实操 90 合格 从考试系统拉取 理论 59.5，实操 90 不合格",
+                         f"{third.ticket_number} {third.enrolment.name} 理论 85，实操 90 合格 从考试系统拉取 缺考"]
+    assert "有 2 人的成绩与已有成绩不同" in page.text
+    assert "另有 1 人补上还没有的成绩" in page.text
+    assert results(exam) == ["passed"] * 4 + [None], "nothing is written before the answer"
+    assert len(intakes(exam)) == 1
+    only = client.post(f"/scores/{exam.id}/upload/take", data={"kept": kept(page.text), "which": "fresh"}, follow_redirects=True)
+    assert "已写入 1 人的成绩" in only.text
+    assert results(exam) == ["passed"] * 5
+    everyone = client.post(f"/scores/{exam.id}/upload/take", data={"kept": kept(sent(client, exam, data).text), "which": "all"},
+                           follow_redirects=True)
+    assert "其中覆盖 2 人" in everyone.text
+    assert results(exam) == ["passed", "failed", "absent", "passed", "passed"]
+    assert intakes(exam)[-1].changed == 2
+    assert sent(client, exam, data).status_code == 303, "the same once more replaces nothing, and is not asked about"
+
+
+def test_what_was_pulled_while_the_person_looked_is_not_written_over(login: Any, exam: ExamPlan, standins: Any, run_jobs: Any) -> None:
+    client = pulled(login, exam, standins, run_jobs, people=5)
+    page = sent(client, exam, filled(client, exam, [(50, 90, None), *[(85, 90, None)] * 4])).text
+    standins.control("exam", f"{exam.number}/grade", {sittings(exam)[0].ticket_number: {"theory": 990, "practice": 900}})
+    client.post(f"/scores/{exam.id}/pull")
+    run_jobs()
+    stale = client.post(f"/scores/{exam.id}/upload/take", data={"kept": kept(page), "which": "all"}, follow_redirects=True)
+    assert "刚被别人修改过" in stale.text
+    assert sittings(exam)[0].theory == 990
+
+
+def test_what_a_page_sends_on_is_of_its_exam_and_as_it_was(login: Any, exam: ExamPlan, standins: Any, run_jobs: Any, make: Any) -> None:
+    client = pulled(login, exam, standins, run_jobs, people=5)
+    good = kept(sent(client, exam, filled(client, exam, [(50, 90, None), *[(85, 90, None)] * 4])).text)
+    other = make.exam(people=1)
+    other.starts_at = exam.starts_at
+    db.session.commit()
+    for place, text in ((exam.id, good[:-8] + "AAAAAAA="), (exam.id, "x"), (exam.id, ""), (other.id, good)):
+        answer = client.post(f"/scores/{place}/upload/take", data={"kept": text}, follow_redirects=True)
+        assert "请重新上传成绩表" in answer.text, text[:10]
+    assert login("nbp").post(f"/scores/{exam.id}/upload/take", data={"kept": good}).status_code == 404
+    assert results(exam) == ["passed"] * 5
+    client.post(f"/scores/{exam.id}/submit")
+    late = client.post(f"/scores/{exam.id}/upload/take", data={"kept": good, "which": "all"}, follow_redirects=True)
+    assert "成绩已上报，不能再修改" in late.text
+    assert results(exam) == ["passed"] * 5
 
 
 def fields(page: str) -> dict[str, str]:
@@ -210,8 +276,6 @@ def test_a_tampered_field_is_no_way_around_what_is_there(login: Any, exam: ExamP
 
 
 def test_the_export_holds_what_is_filtered(login: Any, exam: ExamPlan) -> None:
-    import io
-
     from openpyxl import load_workbook
 
     client = login("hjp")

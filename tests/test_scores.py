@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 from typing import Any
 
 import pytest
@@ -48,11 +50,20 @@ def filled(client: Any, exam: ExamPlan, rows: list[tuple[Any, Any, Any]]) -> byt
     return out.getvalue()
 
 
-def upload(client: Any, exam: ExamPlan, data: bytes) -> str:
-    """The page after an upload: the one that tells the faults, or the exam's."""
+def upload(client: Any, exam: ExamPlan, data: bytes, which: str = "all") -> str:
+    """The page after an upload: the one that tells the faults, or the exam's. What would be replaced is looked at and taken."""
     answer = client.post(f"/scores/{exam.id}/upload", data={"workbook": (io.BytesIO(data), "scores.xlsx")})
+    if answer.status_code == 200:
+        answer = client.post(f"/scores/{exam.id}/upload/take", data={"kept": kept(answer.text), "which": which})
     assert answer.status_code in (303, 422)
     return str(answer.text if answer.status_code == 422 else client.get(f"/scores/{exam.id}").text)
+
+
+def kept(page: str) -> str:
+    """What a page that asks about differences sends on."""
+    found = re.search(r'name="kept" value="([^"]+)"', page)
+    assert found is not None
+    return html.unescape(found[1])
 
 
 @pytest.mark.parametrize(("mark", "result"), [

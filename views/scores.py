@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -12,17 +15,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, jobs, scope, workflow
+from app.crypto import vault
 from app.documents.workbooks import write_table
+from app.errors import Invalid
 from app.extensions import db
-from app.operations import score_corrections, score_intakes, scores
+from app.operations import score_corrections, score_intakes, score_sheets, scores
 from app.operations.score_rows import ScoreFaults
 from app.operations.scores import RESULTS
-from models import Certificate, Enrolment, Enterprise, ExamPlan, ExamRoom, Occupation, ScoreReport, Sitting
+from models import Certificate, Enrolment, Enterprise, ExamPlan, ExamRoom, Occupation, ScoreIntake, ScoreReport, Sitting
 from views.base import PortalView, download, page, said, uploaded, wants_json
 from views.listing import Filter, Search, like, listing, narrowed
 from views.records import events_of
 
 SHOWN_FAULTS = 200
+SHOWN_DIFFERENCES = 500
 SOURCES = {"pull": _l("从考试系统拉取"), "upload": _l("上传表格"), "typed": _l("逐人录入"), "corrected": _l("成绩更正")}
 SITTINGS = (joinedload(Sitting.enrolment).joinedload(Enrolment.occupation), joinedload(Sitting.enrolment).joinedload(Enrolment.enterprise))
 
@@ -106,20 +112,36 @@ class ScoreView(PortalView):
     @page("/<int:exam_id>/template.xlsx", "download")
     def template(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id, selectinload(ExamPlan.sittings).joinedload(Sitting.enrolment))
-        return download(score_intakes.template(exam), f"成绩表-{exam.name}.xlsx", files.XLSX)
+        return download(score_sheets.template(exam), f"成绩表-{exam.name}.xlsx", files.XLSX)
 
     @page("/<int:exam_id>/upload", "import", ("POST",))
     def upload(self, exam_id: int) -> Any:
         exam = self._exam(exam_id)
         _name, data = uploaded("workbook")
         try:
-            intake = score_intakes.upload(exam, data, actor=self.actor)
+            sheet = score_sheets.read(exam, data)
         except ScoreFaults as error:
             if wants_json():
                 raise
             return self._show(exam, error.faults), 422
-        said(_("已写入 %(n)s 人的成绩。", n=intake.taken))
-        return self.to("show", exam_id=exam_id)
+        if sheet.differences:
+            return self.page("portal/scores/compare.html", exam=exam, title=_("核对成绩改动"), sheet=sheet, sources=SOURCES,
+                             results=RESULTS, kept=_kept(exam, sheet), shown=SHOWN_DIFFERENCES)
+        return self._taken(exam, score_sheets.take(exam, sheet.marks, sheet.seen, actor=self.actor))
+
+    @page("/<int:exam_id>/upload/take", "import", ("POST",))
+    def take(self, exam_id: int) -> Any:
+        """What was uploaded, now that its differences were seen."""
+        exam = self._exam(exam_id)
+        marks, seen, replacing = _opened(exam, request.form.get("kept", ""))
+        if request.form.get("which") != "all":
+            marks = [mark for mark in marks if mark.ticket_number not in replacing]
+        return self._taken(exam, score_sheets.take(exam, marks, seen, actor=self.actor))
+
+    def _taken(self, exam: ExamPlan, intake: ScoreIntake) -> Any:
+        said(_("已写入 %(n)s 人的成绩，其中覆盖 %(m)s 人。", n=intake.taken, m=intake.changed) if intake.changed
+             else _("已写入 %(n)s 人的成绩。", n=intake.taken))
+        return self.to("show", exam_id=exam.id)
 
     @page("/<int:exam_id>/scores.xlsx", "download")
     def export(self, exam_id: int) -> Any:
@@ -145,6 +167,24 @@ class ScoreView(PortalView):
             workflow.take_step(exam.report, "withdraw", actor=self.actor)
             said(_("已撤回，可以修改后再次上报。"))
         return self.to("show", exam_id=exam_id)
+
+
+def _kept(exam: ExamPlan, sheet: score_sheets.Sheet) -> str:
+    """The marks of a sheet that change something, what was there, and whom they would replace, sealed for the page that asks."""
+    changed = {each.ticket for each in sheet.changes}
+    rows = [(mark.ticket_number, mark.theory, mark.practice, mark.absent, mark.cheating) for mark in sheet.marks
+            if mark.ticket_number in changed]
+    text = json.dumps([rows, sheet.seen, [each.ticket for each in sheet.differences]])
+    return base64.b64encode(vault().seal(text, f"scores:{exam.id}")).decode()
+
+
+def _opened(exam: ExamPlan, text: str) -> tuple[list[scores.Mark], dict[str, Any], set[str]]:
+    """The way back. Raises `Invalid` for what is not of this exam, or was changed."""
+    try:
+        rows, seen, replacing = json.loads(vault().open(base64.b64decode(text), f"scores:{exam.id}"))
+    except (ValueError, InvalidTag):
+        raise Invalid(_("成绩没有写入。请重新上传成绩表。")) from None
+    return [scores.Mark(*row) for row in rows], {ticket: tuple(each) for ticket, each in seen.items()}, set(replacing)
 
 
 def exported(actor: Any, exam: ExamPlan) -> Any:

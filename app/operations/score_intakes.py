@@ -1,4 +1,5 @@
-"""How marks come in: pulled from the exam system, taken from a workbook, or typed (I26). One writer, `take_in`, for all of them."""
+"""How marks come in: pulled from the exam system, taken from a workbook (`score_sheets`), or typed (I26). One writer, `take_in`, for
+all of them."""
 
 from __future__ import annotations
 
@@ -15,19 +16,13 @@ from sqlalchemy.orm import Session, selectinload
 
 from app import audit, clock, jobs
 from app.actors import SYSTEM, Actor
-from app.documents import roster
-from app.documents.faults import WorkbookFault
-from app.documents.workbooks import read_rows
 from app.errors import Conflict, Invalid
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError
-from app.operations.roster_words import unreadable
-from app.operations.score_rows import ScoreFaults, marks_of
 from app.operations.scores import Mark, check_editable, check_time, pass_marks, report_of, result_of
-from models import Enrolment, ExamPlan, Job, ScoreChange, ScoreIntake, ScoreReport, Sitting
+from models import ExamPlan, Job, ScoreChange, ScoreIntake, ScoreReport, Sitting
 
 PULL_JOB = "pull_scores"
-MOST_BYTES = 5 * 1024 * 1024
 MOST_UNKNOWN = 50
 Report = Callable[[int, int], None]
 log = logging.getLogger("portal.scores")
@@ -171,34 +166,6 @@ def change_of(before: Any, sitting_id: int, theory: int | None, practice: int | 
     """The row of `ScoreChange` from what a sitting was to what it becomes."""
     return {"sitting_id": sitting_id, "theory_before": before.theory, "practice_before": before.practice, "result_before": before.result,
             "theory_after": theory, "practice_after": practice, "result_after": result}
-
-
-def template(exam: ExamPlan) -> bytes:
-    """The score sheet of an exam, with every candidate."""
-    return roster.score_template([(sitting.ticket_number, sitting.enrolment.name) for sitting in exam.sittings])
-
-
-def upload(exam: ExamPlan, data: bytes, *, actor: Actor) -> ScoreIntake:
-    """Take scores from a workbook: all rows, or none and every fault told. Raises `Invalid`, `ScoreFaults` with the rows'
-    faults, `Conflict` before the exam and once the scores are reported."""
-    check_time(exam)
-    check_editable(report_of(exam))
-    if len(data) > MOST_BYTES:
-        raise Invalid(_("表格超过 5 MB，请删去多余的内容后再上传。"), "workbook")
-    try:
-        sheets = read_rows(data, max_rows=20_000)
-    except WorkbookFault as fault:
-        raise Invalid(unreadable(fault, _("成绩表")), "workbook") from None
-    found = roster.locate(sheets, roster.SCORE_SHEET, roster.SCORE_HEADINGS, (roster.TICKET_NO, roster.THEORY, roster.PRACTICE))
-    if found is None or found.missing:
-        raise Invalid(_("没有找到表头。请下载成绩表，填写后上传，不要改动表头。"), "workbook")
-    names = {row.ticket_number: row.name for row in db.session.execute(
-        select(Sitting.ticket_number, Enrolment.name).join(Enrolment, Sitting.enrolment_id == Enrolment.id)
-        .where(Sitting.exam_plan_id == exam.id))}
-    marks, faults = marks_of(found, names)
-    if faults:
-        raise ScoreFaults(faults)
-    return take_in(exam, marks, "upload", actor=actor)
 
 
 def type_in(exam: ExamPlan, marks: Sequence[Mark], seen: Mapping[str, Any], *, actor: Actor) -> ScoreIntake:
