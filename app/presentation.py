@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import Flask
+from flask_babel import force_locale
 from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
@@ -14,6 +16,29 @@ from app import clock
 from app.identifiers import mask_id_number, mask_name, mask_phone
 from app.workflow import REVIEW, REVIEW_LABELS, REVIEW_TONES
 from models import TrainingPlan
+
+# What the portal itself writes into rows, labels and reasons, is kept in the language of its messages and translated for who reads it.
+KEPT_IN = "zh_Hans_CN"
+
+
+def kept(words: Any) -> str:
+    """A lazy message as it is kept in a row, whoever's page it was written on. `retold` is its other half."""
+    with force_locale(KEPT_IN):
+        return str(words)
+
+
+def retold(text: str) -> str:
+    """Kept words in the reader's language; what a person wrote stays as it is. One number in them may vary: such messages name it `n`."""
+    known = _translated(text) if text else text
+    number = re.search(r"\d+", text) if known == text else None
+    if number is not None:
+        return _translated(text.replace(number[0], "%(n)s", 1)).replace("%(n)s", number[0])
+    return known
+
+
+def _translated(text: str) -> str:
+    """Under a name of its own, so that it is not taken for a message to translate."""
+    return str(_(text))
 
 
 def moment(value: datetime | None, empty: str = "—") -> str:
@@ -130,5 +155,5 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         moment=moment, day=day, yuan=yuan, points=points, iso=iso, review_label=review_label, review_tone=review_tone,
         step_label=step_label, mask_id_number=mask_id_number, mask_phone=mask_phone, mask_name=mask_name,
-        window_words=window_words, seat_words=seat_words)
+        window_words=window_words, seat_words=seat_words, retold=retold)
     app.jinja_env.globals.update(now=lambda: clock.now(), Markup=Markup)  # a test may move the clock

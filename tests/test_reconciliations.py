@@ -12,8 +12,8 @@ from app import clock as time
 from app.actors import Actor
 from app.extensions import db, transaction
 from app.operations import reconciliations, refunds
-from models import BillDifference, Invoice, Notice, Payment, Reconciliation, Refund
-from tests.shop import Look, Shop
+from models import BillDifference, Invoice, Merchant, Notice, Payment, Reconciliation, Refund
+from tests.shop import FIRST, Look, Shop
 from workers import jobs
 
 ANNA = Actor(user_id=101, name="财务甲", party="authority", authority_id=1)
@@ -186,3 +186,94 @@ def test_what_went_back_in_the_platforms_console_is_booked_by_two_people_and_agr
             (1000, 1000), (rest, rest)}
     assert sum(shop.trade(bought.number)["refunds"].values()) == bought.amount_fen  # nothing was sent a second time
     assert shop.count(Invoice, order_id=bought.id, kind="red", amount_fen=rest) == 1
+
+
+def test_a_bill_is_fetched_when_a_person_wants_it_and_says_if_it_is_not_there_yet(shop: Shop, clock: Any) -> None:
+    clock.set(time.at_shanghai(time.shanghai_day(), 23))
+    order = shop.order(shop.plan(), 3)
+    shop.pay(order)
+    shop.notify(order.number)
+    today = time.shanghai_day()
+    with shop.tables():
+        merchant = db.session.query(Merchant).one().id
+    finance = shop.login("province")
+
+    def ask(day: Any, who: str = "province", house: int = merchant) -> Any:
+        return shop.login(who).post("/bills/fetch", data={"merchant": house, "day": str(day)}, follow_redirects=True)
+
+    assert "取某一天的账单" in finance.get("/bills/").text
+    for day in (today, today + timedelta(days=1), "", "x", "0001-13-01"):
+        assert "请选择今天以前的日期" in ask(day).text, day
+    assert "此前没有可核对的账单" in ask("2001-01-01").text
+    assert ask(today, house=merchant + 99).status_code == 404
+    for who in ("hangzhou", "hjp", FIRST):
+        assert ask(today - timedelta(days=1), who).status_code in (403, 404), who
+        assert "取某一天的账单" not in shop.login(who).get("/bills/").text
+    assert shop.count(Reconciliation) == 0
+    clock.advance(hours=2)  # one in the morning: the day is over, its bill not there
+    wish(shop, late=True)
+    assert f"正在取 {today} 的账单" in ask(today).text
+    assert "正在进行" in ask(today).text, "a double click asks once"
+    while jobs.run_due():
+        pass
+    with shop.tables():
+        row = db.session.query(Reconciliation).one()
+        assert (row.state, row.day) == ("waiting", today)
+        url = f"/bills/{row.id}"
+    page = finance.get(url).text
+    assert "的账单还没有生成：支付宝次日上午提供" in page
+    assert "bill_not_there" not in page
+    assert "<b>0</b><span>待处理的对账" in finance.get("/").text, "nobody has to do anything about it"
+    wish(shop)
+    assert "现在再取" in page
+    finance.post(f"{url}/again")
+    while jobs.run_due():
+        pass
+    assert "账单与平台逐笔一致" in finance.get(url).text
+    assert f"正在取 {today} 的账单" in ask(today).text, "and once more, as often as is wanted"
+    while jobs.run_due():
+        pass
+    assert "账单与平台逐笔一致" in finance.get(url).text
+    assert shop.count(Reconciliation) == 1
+
+
+def test_a_bill_that_is_late_is_said_to_be_so(shop: Shop, bought: Look) -> None:
+    wish(shop, late=True)
+    assert reconcile(shop) == []
+    with shop.tables():
+        row = db.session.query(Reconciliation).filter_by(state="waiting").one().id
+    finance = shop.login("province")
+    assert "支付宝还没有提供账单" in finance.get(f"/bills/{row}").text
+    assert "<b>1</b><span>待处理的对账" in finance.get("/").text
+
+
+def test_what_went_back_in_the_console_on_several_days_is_booked_on_each(shop: Shop, bought: Look, clock: Any) -> None:
+    """One refund to agree to, one red letter, one message; and each day agrees with its bill."""
+    first, second = 20_000, 30_000
+    rest = bought.amount_fen - 1000 - first - second
+    days = []
+    for fen in (first, second, rest):
+        shop.standins.control("alipay", "refund", {"order_no": bought.number, "amount_fen": fen})
+        days.append(time.shanghai_day())
+        clock.advance(days=1)
+    reconcile(shop)
+    with shop.tables():
+        payment_id = db.session.query(Payment).one().id
+    finance = shop.login("province")
+    finance.post(f"/finance/{payment_id}/elsewhere", data={"reason": "线下误退"})
+    with shop.tables():
+        reconciliations.approve_elsewhere(db.session.query(Refund).filter_by(elsewhere=True).one(), actor=ANNA)
+    while jobs.run_due():
+        pass
+    with shop.tables():
+        booked = [(row.done_on, row.amount_fen) for row in db.session.query(Refund).filter_by(elsewhere=True).order_by(Refund.done_on)]
+        assert booked == list(zip(days, (first, second, rest), strict=True))
+        assert db.session.query(BillDifference).count() == 0
+        assert all(row.our_refunded_fen == row.their_refunded_fen for row in db.session.query(Reconciliation))
+        assert {row.approved_by for row in db.session.query(Refund).filter_by(elsewhere=True)} == {"财务甲"}
+    assert shop.count(Payment, refund_fen=bought.amount_fen) == 1
+    assert shop.count(Invoice, order_id=bought.id, kind="red", amount_fen=first + second + rest) == 1
+    assert shop.count(Invoice, kind="red") == 1
+    assert shop.count(Notice, event="refunded") == 2  # that of before, and this one
+    assert finance.get(f"/finance/{payment_id}").text.count("只作登记") == 3
+    assert finance.get(f"/finance/days?until={time.shanghai_day()}").text.count(">相符<") == 3

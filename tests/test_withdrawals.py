@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from app import clock as time
 from app.extensions import db, transaction
-from app.operations import refunds
-from models import AuditEvent, Enrolment, Notice, Parameter, Payment, PlanDay, Refund, TrainingPlan, Withdrawal
-from tests.shop import FIRST, SECOND, Look, Shop
+from app.operations import payments, refunds
+from models import AuditEvent, Enrolment, Notice, Order, Parameter, Payment, PlanDay, Refund, TrainingPlan, Withdrawal
+from tests.shop import FIRST, SECOND, Look, Shop, at_once
 
 REASON = "本人离职"
 
@@ -240,3 +240,88 @@ def test_the_page_of_an_order_says_who_is_left_of_those_it_enrolled(shop: Shop, 
     assert "报名中" not in person
     ask(shop, order, others)
     assert "3 人报名成功后已全部退班" in shop.login(FIRST).get(f"/orders/{order.id}").text
+
+
+def held_back(shop: Shop, order: Look, yuan: str = "830.00") -> int:
+    """A refund that the desk proposed and nobody has agreed to; its id."""
+    payment = db.session.scalars(select(Payment.id).where(Payment.order_id == order.id)).one()
+    shop.login("hangzhou").post(f"/finance/{payment}/refund", data={"amount": yuan, "reason": "协商退费"})
+    return db.session.scalars(select(Refund.id).where(Refund.state == "proposed")).one()
+
+
+def answer(shop: Shop, refund: int, wanted: str) -> str:
+    return str(shop.login("province").post(f"/finance/refunds/{refund}/{wanted}", data={"remark": "不同意"}, follow_redirects=True).text)
+
+
+@pytest.mark.parametrize("wanted", ["approve", "decline"])
+def test_what_the_desk_has_only_proposed_is_never_lost_to_who_leaves(
+        shop: Shop, plan: int, order: Look, run_jobs: Any, wanted: str) -> None:
+    """Approved, the desk's part goes back by its own; declined, it goes back with the withdrawal. Either way all of it, and no more."""
+    refund = held_back(shop, order)
+    page = shop.login(FIRST).get(f"/withdrawals/orders/{order.id}").text
+    assert "其中 ¥830.00 的退款还没有批准" in page
+    ask(shop, order, people(order))
+    run_jobs()
+    assert sums() == [(83_000, "proposed"), (166_000, "done")]
+    said = answer(shop, refund, wanted)
+    assert ("少退的 ¥830.00 随即补退" in said) is (wanted == "decline")
+    run_jobs()
+    db.session.expire_all()
+    back = [(83_000, "done"), (166_000, "done")] if wanted == "approve" else [(83_000, "declined"), (166_000, "done"), (83_000, "done")]
+    assert sums() == back
+    assert sum(shop.trade(order.number)["refunds"].values()) == order.amount_fen
+    told = sum(db.session.scalars(select(Withdrawal.amount_fen)))
+    assert told == (order.amount_fen if wanted == "decline" else 166_000)
+    answer(shop, refund, "decline")
+    run_jobs()
+    assert sum(shop.trade(order.number)["refunds"].values()) == order.amount_fen
+    assert shop.count(Payment, refund_fen=order.amount_fen) == 1
+
+
+def test_a_declined_refund_makes_up_for_no_more_than_its_rule_gives(shop: Shop, plan: int, order: Look, run_jobs: Any) -> None:
+    rule(withdraw_percent=50)
+    refund = held_back(shop, order, "2200.00")
+    ask(shop, order, people(order)[:1])  # 415.00 are due, 290.00 are left
+    run_jobs()
+    assert sums() == [(220_000, "proposed"), (29_000, "done")]
+    answer(shop, refund, "decline")
+    run_jobs()
+    db.session.expire_all()
+    assert sums() == [(220_000, "declined"), (29_000, "done"), (12_500, "done")]
+    assert db.session.scalars(select(Withdrawal.amount_fen)).one() == 41_500
+    again = held_back(shop, order, "100.00")
+    assert "补退" not in answer(shop, again, "decline"), "nobody is short any more"
+    assert len(sums()) == 4
+
+
+@pytest.mark.parametrize("_round", range(3))
+def test_a_withdrawal_and_the_word_about_a_proposed_refund_at_the_same_moment(
+        shop: Shop, plan: int, order: Look, run_jobs: Any, _round: int) -> None:
+    refund, ids = held_back(shop, order), people(order)
+    buyer, desk = shop.login(FIRST), shop.login("province")
+    db.session.commit()
+    at_once(shop, lambda: buyer.post(f"/withdrawals/orders/{order.id}", data={"ids": ids, "reason": REASON}),
+            lambda: desk.post(f"/finance/refunds/{refund}/decline", data={"remark": "不同意"}))
+    run_jobs()
+    assert sum(shop.trade(order.number)["refunds"].values()) == order.amount_fen
+    assert shop.count(Payment, refund_fen=order.amount_fen) == 1
+    assert shop.seats(plan) == 0
+
+
+def test_reasons_that_the_portal_writes_are_read_in_the_readers_language(shop: Shop, plan: int, order: Look, run_jobs: Any) -> None:
+    client = shop.login(FIRST)
+    client.get("/lang/en")
+    client.post(f"/withdrawals/orders/{order.id}", data={"ids": people(order)[:2], "reason": REASON})
+    run_jobs()
+    assert db.session.scalars(select(Refund.reason)).one() == "退班，2 人退费", "kept in the language of the messages"
+    late = Payment(trade_no="late", order_id=order.id, order_number=order.number, amount_fen=order.amount_fen, paid_at=time.now(),
+                   received_at=time.now(), state="received", merchant_id=db.session.get_one(Order, order.id).merchant_id)
+    db.session.add(late)
+    db.session.commit()
+    payments.settle(late.id)
+    page = client.get(f"/orders/{order.id}").text
+    assert "Withdrawal, 2 fees" in page
+    assert "The order was paid before" in page
+    for words in ("退费", "此前已支付"):
+        assert words not in page
+    assert "退班，2 人退费" in shop.login("hjp").get(f"/orders/{order.id}").text

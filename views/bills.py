@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 from flask import request
@@ -9,9 +10,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import joinedload, selectinload
 
-from app import scope
+from app import clock, scope
 from app.operations import finance, reconciliations
-from models import BillDifference, Reconciliation
+from models import BillDifference, Merchant, Reconciliation
 from views.base import PortalView, page, said
 from views.listing import Filter, listing
 
@@ -21,6 +22,26 @@ KINDS: dict[str, Any] = {
     "refund_only_here": _l("平台有退款，账单没有"), "refund_amount": _l("退款金额不一致"),
     "fee": _l("手续费与约定不一致"),
 }
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _waits(row: Reconciliation) -> tuple[str, str] | None:
+    """Why there is no comparison yet, with the tone of it."""
+    if row.state == "failed":
+        return _("未能取得账单。") + row.error, "bad"
+    if row.state != "waiting":
+        return None
+    if row.error != reconciliations.NOT_THERE:
+        return _("正在取支付宝的账单，取不到时系统会自动再取。") + row.error, "info"
+    if row.day > reconciliations.last_ready():
+        return _("%(day)s 的账单还没有生成：支付宝次日上午提供，系统会自动再取。", day=row.day.isoformat()), "info"
+    return _("当天有收款或退款，但支付宝还没有提供账单，系统会自动再取。"), "warn"
 
 
 class BillView(PortalView):
@@ -39,12 +60,23 @@ class BillView(PortalView):
         rows = listing(scope.visible(self.actor, Reconciliation), order=(Reconciliation.day.desc(), Reconciliation.merchant_id),
                        filters=(states, merchant) if len(houses) > 1 else (states,),
                        options=(joinedload(Reconciliation.merchant), selectinload(Reconciliation.differences)))
-        return self.page("portal/finance/bills.html", listing=rows, title=_("对账"))
+        return self.page("portal/finance/bills.html", listing=rows, title=_("对账"), houses=houses,
+                         yesterday=clock.shanghai_day() - timedelta(days=1))
+
+    @page("/fetch", "again", ("POST",))
+    def fetch_bill(self) -> Any:
+        """取账单: of a past day, without waiting for the morning's job."""
+        merchant_id, day = request.form.get("merchant", ""), request.form.get("day", "")
+        merchant = self.fetch(Merchant, int(merchant_id) if merchant_id.isdigit() and len(merchant_id) < 19 else 0)
+        row = reconciliations.fetch(merchant, _day(day), actor=self.actor)
+        said(_("正在取 %(day)s 的账单，请稍后刷新本页。", day=row.day.isoformat()))
+        return self.to("show", reconciliation_id=row.id)
 
     @page("/<int:reconciliation_id>", "show")
     def show(self, reconciliation_id: int) -> Any:
         row = self.fetch(Reconciliation, reconciliation_id, joinedload(Reconciliation.merchant), selectinload(Reconciliation.differences))
-        return self.page("portal/finance/bill.html", row=row, kinds=KINDS, title=_("%(day)s 对账", day=row.day.isoformat()))
+        return self.page("portal/finance/bill.html", row=row, kinds=KINDS, waits=_waits(row),
+                         title=_("%(day)s 对账", day=row.day.isoformat()))
 
     @page("/<int:reconciliation_id>/again", "again", ("POST",))
     def again(self, reconciliation_id: int) -> Any:

@@ -16,7 +16,8 @@ from sqlalchemy.orm import joinedload, selectinload
 from app import clock, files, scope
 from app.errors import Conflict, Invalid
 from app.extensions import db
-from app.operations import finance, finance_sums, reconciliations, refunds
+from app.operations import finance, finance_sums, reconciliations, refunds, withdrawals
+from app.presentation import yuan
 from models import Enterprise, Institution, Invoice, Order, Payment, Refund
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, like, listing, narrowed
@@ -213,8 +214,8 @@ class FinanceView(PortalView):
             refunds.approve(refund, actor=self.actor)
             said(_("已批准，退款正在办理。"))
         elif wanted == "decline":
-            refunds.decline(refund, remark, actor=self.actor)
-            said(_("已记录为不予退款。"))
+            more = withdrawals.decline_refund(refund, remark, actor=self.actor)
+            said(_("已记录为不予退款。") + (_("此前退班的人员因它少退的 %(amount)s 随即补退。", amount=yuan(more)) if more else ""))
         elif wanted == "again":
             refunds.try_again(refund, actor=self.actor)
             said(_("已重新发起退款。"))

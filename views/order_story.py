@@ -9,7 +9,7 @@ from datetime import datetime
 from flask_babel import gettext as _
 
 from app.operations.withdrawals import Leaving
-from app.presentation import yuan
+from app.presentation import retold, yuan
 from models import Order, Payment
 from models.orders import ENDED
 
@@ -30,7 +30,7 @@ def story(order: Order, payments: Sequence[Payment], leavings: Sequence[Leaving]
     held = _("锁定 %(n)s 个名额，应付 %(amount)s", n=order.people, amount=yuan(order.amount_fen))
     events = [Event(order.created_at, _("生成订单"), "", held if order.amount_fen else free)]
     for payment in payments:
-        events.append(Event(payment.paid_at, _("付款"), "ok", f"{yuan(payment.amount_fen)} {payment.reason}".strip()))
+        events.append(Event(payment.paid_at, _("付款"), "ok", f"{yuan(payment.amount_fen)} {retold(payment.reason)}".strip()))
         events += [Event(refund.done_at, _("原路退回"), "bad", yuan(refund.amount_fen)) for refund in payment.refunds if refund.done_at]
     if order.ended_at is not None or order.state in ENDED:
         events.append(Event(order.ended_at, _end_of(order), "bad", _("名额已释放")))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 
 from app.operations import finance
-from app.presentation import moment, yuan
+from app.presentation import moment, retold, yuan
 from models import Payment, Refund
 
 
@@ -29,11 +29,11 @@ def payment_words(payment: Payment) -> Standing:
     words = {
         "received": _("已收到付款 %(amount)s，正在处理。", amount=amount),
         "applied": _("已收到付款 %(amount)s。", amount=amount),
-        "reseated": _("已收到付款 %(amount)s。%(reason)s", amount=amount, reason=payment.reason),
+        "reseated": _("已收到付款 %(amount)s。%(reason)s", amount=amount, reason=retold(payment.reason)),
         "refunding": _("收到付款 %(amount)s。%(reason)s退款正在办理，到账时间以支付宝为准。", amount=amount,
-                       reason=payment.reason),
-        "refunded": _("付款 %(amount)s 已于 %(at)s 原路退回。原因：%(reason)s", amount=amount, at=back, reason=payment.reason),
-        "unmatched": _("收到付款 %(amount)s，没有记入订单。%(reason)s", amount=amount, reason=payment.reason),
+                       reason=retold(payment.reason)),
+        "refunded": _("付款 %(amount)s 已于 %(at)s 原路退回。原因：%(reason)s", amount=amount, at=back, reason=retold(payment.reason)),
+        "unmatched": _("收到付款 %(amount)s，没有记入订单。%(reason)s", amount=amount, reason=retold(payment.reason)),
     }
     tones = {"refunding": "warn", "refunded": "warn", "partly": "warn", "unmatched": "bad", "received": "info"}
     words["reseated"] += _("其中 %(gone)s 已退回。", gone=gone) if stands in ("partly", "refunded") else ""

@@ -92,6 +92,7 @@ class WithdrawalView(PortalView):
         left_fen = payment.refundable_fen if payment is not None else each_fen * len(people)
         return self.page("portal/withdrawals/ask.html", plan=plan, people=people, order=order, form=form, terms=terms,
                          payment=payment, each_fen=each_fen, left_fen=left_fen,
+                         held_fen=sum(each.amount_fen for each in payment.refunds if each.state == "proposed") if payment else 0,
                          waiting=withdrawals.waiting_ids(people), wanted=wanted, title=_("退班"))
 
     @page("/<any(grant,refuse):answer>", "decide", ("POST",))

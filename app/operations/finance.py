@@ -15,7 +15,7 @@ from app.documents.workbooks import write_table
 from app.errors import Invalid
 from app.extensions import db, transaction, will_write
 from app.operations import refunds
-from app.presentation import yuan
+from app.presentation import retold, yuan
 from models import Merchant, Order, Payment, Refund
 
 MOST_EXPORTED = 20_000
@@ -65,7 +65,7 @@ def why(payment: Payment) -> tuple[str, str]:
     if payment.state == "received":
         return _("款项已收到，还没有记入订单。"), _("系统每 2 分钟处理一次。超过 10 分钟仍在这里的，请联系系统管理员。")
     if payment.state == "unmatched":
-        return payment.reason, _("与付款人核对后，提出全额退款；已在支付宝商家平台退回的，登记即可。都由另一人批准。")
+        return retold(payment.reason), _("与付款人核对后，提出全额退款；已在支付宝商家平台退回的，登记即可。都由另一人批准。")
     trouble = _("最近一次：%(error)s", error=due.error) if due is not None and due.error else ""
     return _("退款正在办理。") + trouble, _("系统会一直重试，不需要操作。商户余额不足的，请先充值。")
 
@@ -134,7 +134,7 @@ def _exported(row: Payment, words: dict[str, str]) -> tuple[Any, ...]:
               for kind in ("blue", "red")}
     return (row.paid_on.isoformat(), row.paid_at, row.trade_no, row.order_number, order.institution.name if order else "",
             order.enterprise.name if order else "", row.merchant.name if row.merchant else "", row.amount_fen / 100, back / 100,
-            (row.amount_fen - back) / 100, words[stands(row)], row.reason, (invoice.number or "") if invoice else "",
+            (row.amount_fen - back) / 100, words[stands(row)], retold(row.reason), (invoice.number or "") if invoice else "",
             order_labels()[order.state] if order else "", taken.amount_fen / 100 if taken else 0, issued["blue"], issued["red"])
 
 

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -21,6 +22,7 @@ from app.actors import SYSTEM
 from app.extensions import db, let_go, transaction
 from app.gateways.payment import Notification, Trade
 from app.operations import invoices, merchants, refunds, seats
+from app.presentation import kept
 from app.workflow import ORDER_MOVES, PAYMENT_MOVES
 from models import Order, Payment, TrainingPlan
 
@@ -33,7 +35,7 @@ class End:
     """How a payment ends: the state it moves to, and why, where that is for a person to read."""
 
     state: str
-    reason: str = ""
+    reason: Any = ""
 
 
 def hear(form: Mapping[str, str]) -> bool:
@@ -69,11 +71,11 @@ def _confirmed(notification: Notification, trade: Trade | None, merchant_id: int
     if trade is None or trade.trade_no != notification.trade_no:
         log.error("a notification for %s names trade %s, the gateway knows %s", notification.order_no,
                   notification.trade_no, trade and trade.trade_no)
-        return receive(notification, End("unmatched", _("通知中的交易号与支付平台查询到的不一致，已转财务核对。")), merchant_id)
+        return receive(notification, End("unmatched", _l("通知中的交易号与支付平台查询到的不一致，已转财务核对。")), merchant_id)
     if trade.status in PAID:
         return receive(trade, None, merchant_id)
     if trade.paid_at is not None:
-        return receive(trade, End("unmatched", _("该笔交易已在支付平台退款，已转财务核对。")), merchant_id)
+        return receive(trade, End("unmatched", _l("该笔交易已在支付平台退款，已转财务核对。")), merchant_id)
     log.error("a notification says %s is paid, the gateway says %s", notification.order_no, trade.status)
     return None
 
@@ -149,24 +151,25 @@ def settle(payment_id: int) -> None:
 
 def _close(payment: Payment, end: End) -> None:
     """Write how a payment ends; one that goes back gets its refund, which begins with it."""
+    reason = kept(end.reason)
     if end.state == "refunding":
-        refunds.open_refund(payment.id, payment.amount_fen, end.reason, actor=SYSTEM)
-        payment.reason = end.reason
-    elif not workflow.move(Payment, [payment.id], "state", PAYMENT_MOVES, "received", end.state, reason=end.reason):
+        refunds.open_refund(payment.id, payment.amount_fen, reason, actor=SYSTEM)
+        payment.reason = reason
+    elif not workflow.move(Payment, [payment.id], "state", PAYMENT_MOVES, "received", end.state, reason=reason):
         raise RuntimeError(f"payment {payment.id} was settled by someone else under our lock")
-    audit.record(SYSTEM, "settle_payment", payment, {"state": end.state, "reason": end.reason})
+    audit.record(SYSTEM, "settle_payment", payment, {"state": end.state, "reason": reason})
 
 
 def _end_of(payment: Payment, order: Order | None, plan: TrainingPlan | None) -> End:
     """Decide and do what this payment means for its order (C6)."""
     if order is None or plan is None:
-        return End("unmatched", _("没有找到对应的订单，已转财务核对。"))
+        return End("unmatched", _l("没有找到对应的订单，已转财务核对。"))
     if payment.merchant_id != order.merchant_id:
-        return End("unmatched", _("收款商户与订单的不同，已转财务核对。"))
+        return End("unmatched", _l("收款商户与订单的不同，已转财务核对。"))
     if payment.amount_fen != order.amount_fen:
-        return End("unmatched", _("付款金额与订单金额不符，已转财务核对。"))
+        return End("unmatched", _l("付款金额与订单金额不符，已转财务核对。"))
     if order.state == "paid":
-        return End("refunding", _("订单此前已支付，本次付款将原路退回。"))
+        return End("refunding", _l("订单此前已支付，本次付款将原路退回。"))
     if order.state == "pending":
         # In time, whenever the notice came; or late, but the seats are still held for this very order.
         honour(order, payment.trade_no, payment.paid_at)
@@ -181,17 +184,17 @@ def _seat_again(payment: Payment, order: Order, plan: TrainingPlan) -> End:
     """
     in_time = payment.paid_at <= order.expires_at
     if plan.cancelled_at is not None:
-        return End("refunding", _("培训计划已取消，款项将原路退回。"))
+        return End("refunding", _l("培训计划已取消，款项将原路退回。"))
     if plan.attendance_confirmed_at is not None or (plan.class_opened_at is not None and not in_time):
-        return End("refunding", _("付款到账时培训班已开班，款项将原路退回。"))
+        return End("refunding", _l("付款到账时培训班已开班，款项将原路退回。"))
     if len(seats.drafts_of(order.batch_id)) != order.people or seats.already_live(order.batch_id, order.plan_id):
-        return End("refunding", _("付款到账时这些人员已另行报名或已删除，款项将原路退回。"))
+        return End("refunding", _l("付款到账时这些人员已另行报名或已删除，款项将原路退回。"))
     if not seats.take(order.plan_id, order.people, enrolling=False):
-        return End("refunding", _("付款到账时名额已满，款项将原路退回。"))
+        return End("refunding", _l("付款到账时名额已满，款项将原路退回。"))
     if not seats.hold(order):
         raise RuntimeError(f"the people of order {order.number} changed under our lock")
     honour(order, payment.trade_no, payment.paid_at)
-    return End("reseated", _("订单失效后收到付款，名额尚有，已恢复报名。"))
+    return End("reseated", _l("订单失效后收到付款，名额尚有，已恢复报名。"))
 
 
 def honour(order: Order, trade_no: str, paid_at: datetime) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from app import audit, clock, jobs, notices, workflow
@@ -31,6 +32,8 @@ JOB = "reconcile_bill"
 READY_HOUR = 10
 CATCH_UP = timedelta(days=7)
 MOST_ASKED = 200
+# Kept as the error of a day of which the platform has no bill yet.
+NOT_THERE = "bill_not_there"
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ class Found:
 
 def run_plan(_subject: int, report: Callable[[int, int], None]) -> None:
     """Job of every hour: a reconciliation for each merchant and day that has none yet, and a job for each that waits without one."""
-    at = clock.now().astimezone(clock.SHANGHAI)
-    last = at.date() - timedelta(days=1 if at.hour >= READY_HOUR else 2)
+    last = last_ready()
     with transaction() as session:
         there = {(row.merchant_id, row.day) for row in session.execute(select(Reconciliation.merchant_id, Reconciliation.day).where(
             Reconciliation.day > last - CATCH_UP))}
@@ -66,16 +68,52 @@ def run_plan(_subject: int, report: Callable[[int, int], None]) -> None:
     report(1, 1)
 
 
+def last_ready() -> date:
+    """The newest Shanghai day of which the bill is there."""
+    at = clock.now().astimezone(clock.SHANGHAI)
+    return at.date() - timedelta(days=1 if at.hour >= READY_HOUR else 2)
+
+
 def _days(first: date, last: date) -> Iterator[date]:
     while first <= last:
         yield first
         first += timedelta(days=1)
 
 
+def fetch(merchant: Merchant, day: date | None, *, actor: Actor) -> Reconciliation:
+    """Fetch the bill of a past day now, whether or not the morning's job has been there. Raises `Invalid` for a day that is not over,
+    or on which the merchant was not here yet, `Conflict` while it is being fetched."""
+    if day is None or day >= clock.shanghai_day():
+        raise Invalid(_("请选择今天以前的日期：当天的账单次日上午才有。"), "day")
+    since = clock.shanghai_day(merchant.created_at)
+    if day < since:
+        raise Invalid(_("该商户自 %(day)s 起在本平台收款，此前没有可核对的账单。", day=since.isoformat()), "day")
+    try:
+        with transaction() as session:
+            row = session.scalars(_row_of(merchant, day)).one_or_none()
+            if row is None:
+                row = Reconciliation(merchant_id=merchant.id, day=day, state="waiting", created_at=clock.now())
+                session.add(row)
+                session.flush()
+            again(row, actor=actor)
+    except IntegrityError:  # the hourly job, or another person, was quicker: it is being fetched
+        row = db.session.scalars(_row_of(merchant, day)).one()
+    return row
+
+
+def _row_of(merchant: Merchant, day: date) -> Any:
+    return select(Reconciliation).where(Reconciliation.merchant_id == merchant.id, Reconciliation.day == day)
+
+
 def again(row: Reconciliation, *, actor: Actor) -> None:
-    """Fetch the bill and compare once more, at a person's wish."""
-    with transaction():
-        if not workflow.move(Reconciliation, [row.id], "state", RECONCILIATION_MOVES, row.state, "waiting", error=""):
+    """Fetch the bill and compare once more, at a person's wish; one that is waited for is asked for now. Raises `Conflict` while it is
+    being fetched."""
+    with transaction() as session:
+        now = and_(Job.name == JOB, Job.subject_id == row.id, or_(
+            Job.state == "running", and_(Job.state == "waiting", Job.due_at <= clock.now())))
+        moved = row.state == "waiting" or workflow.move(
+            Reconciliation, [row.id], "state", RECONCILIATION_MOVES, row.state, "waiting", error="")
+        if not moved or session.scalar(select(exists().where(now))):
             raise Conflict(_("这一天的对账正在进行，请稍后刷新。"))
         jobs.schedule(JOB, row.id)
         audit.record(actor, "reconcile_again", row, {"day": row.day.isoformat(), "merchant": row.merchant.name})
@@ -120,8 +158,8 @@ def run_reconciliation(row_id: int, report: Callable[[int, int], None]) -> None:
     let_go()
     try:
         lines = gateway.bill(day)
-        if lines is None and expected:
-            raise GatewayError(f"the bill of {day} is not there yet, and money moved on that day", permanent=False)
+        if lines is None and (expected or day > last_ready()):
+            raise GatewayError(NOT_THERE, permanent=False)
         _take_missing(lines or [], merchant_id)
     except GatewayError as error:
         _note(row_id, error)
@@ -223,27 +261,29 @@ def _differences(row: Reconciliation) -> list[Found]:
 def _refund_differences(here: ColumnElement[bool], went: ColumnElement[bool]) -> list[Found]:
     """What was booked as gone back in the platform's console is known by its trade, for the platform gave it numbers of its own."""
     found: list[Found] = []
-    booked, ours = aliased(Refund), aliased(Refund)
+    ours = aliased(Refund)
+    booked = select(Refund.payment_id, func.min(Refund.id).label("id"), func.min(Refund.request_no).label("request_no"),
+                    func.sum(Refund.amount_fen).label("fen")).where(Refund.elsewhere, Refund.state == "done").group_by(
+                        Refund.payment_id).subquery()
     foreign = and_(BillEntry.kind == "refund", ~exists().where(ours.request_no == BillEntry.request_no))
-    console: dict[str, tuple[BillEntry, Refund]] = {}
-    for entry, refund, payment, elsewhere in _rows(
-            select(BillEntry, Refund, Payment, booked)
+    console: dict[str, tuple[BillEntry, Any]] = {}
+    for entry, refund, payment, *elsewhere in _rows(
+            select(BillEntry, Refund, Payment, booked.c.id, booked.c.request_no, booked.c.fen)
             .outerjoin(Refund, and_(Refund.request_no == BillEntry.request_no, Refund.state == "done"))
             .outerjoin(Payment, Payment.trade_no == BillEntry.trade_no)
-            .outerjoin(booked, and_(booked.payment_id == Payment.id, booked.elsewhere, booked.state == "done"))
+            .outerjoin(booked, booked.c.payment_id == Payment.id)
             .where(here, BillEntry.kind == "refund").order_by(BillEntry.id)):
-        if refund is None and elsewhere is not None:
-            console[entry.trade_no] = entry, elsewhere
+        if refund is None and elsewhere[0] is not None:
+            console[entry.trade_no] = entry, (*elsewhere, payment.id)
         elif refund is None or refund.amount_fen != entry.amount_fen:
             found.append(Found("refund_amount" if refund else "refund_only_there", entry.request_no or entry.trade_no,
                                entry.order_number, refund.amount_fen if refund else None, entry.amount_fen,
                                payment.id if payment else None, refund.id if refund else None))
     for trade_no, moved in _rows(select(BillEntry.trade_no, func.sum(BillEntry.amount_fen)).where(
             foreign, among(BillEntry.trade_no, console)).group_by(BillEntry.trade_no)):
-        entry, elsewhere = console[trade_no]
-        if moved > elsewhere.amount_fen:  # less is not wrong: the rest may be in the bill of another day
-            found.append(Found("refund_amount", elsewhere.request_no, entry.order_number, elsewhere.amount_fen, int(moved),
-                               elsewhere.payment_id, elsewhere.id))
+        entry, (refund_id, request_no, fen, payment_id) = console[trade_no]
+        if moved > fen:  # less is not wrong: the rest may be in the bill of another day
+            found.append(Found("refund_amount", request_no, entry.order_number, int(fen), int(moved), payment_id, refund_id))
     sent = exists().where(BillEntry.kind == "refund", BillEntry.request_no == Refund.request_no)
     there = or_(sent, and_(Refund.elsewhere, exists().where(foreign, BillEntry.trade_no == Payment.trade_no)))
     found += [Found("refund_only_here", each.request_no, number, each.amount_fen, None, each.payment_id, each.id)
@@ -259,4 +299,5 @@ def _rows(statement: Any) -> list[Any]:
 def waiting_clause() -> ColumnElement[bool]:
     """Reconciliations that wait for a person: differences nobody has resolved, or a bill that could not be fetched."""
     open_ = exists().where(BillDifference.reconciliation_id == Reconciliation.id, BillDifference.resolved_at.is_(None))
-    return or_(open_, Reconciliation.state == "failed", and_(Reconciliation.state == "waiting", Reconciliation.error != ""))
+    overdue = and_(Reconciliation.state == "waiting", Reconciliation.error != "", Reconciliation.day <= last_ready())
+    return or_(open_, Reconciliation.state == "failed", overdue)

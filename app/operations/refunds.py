@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import cast
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 
 from app import audit, clock, jobs, notices, workflow
 from app.actors import SYSTEM, Actor
@@ -190,14 +190,35 @@ def approve_elsewhere(refund: Refund, *, actor: Actor) -> None:
             raise Conflict(_("这笔退款的状态已变化。请刷新页面查看最新状态。"))
         _begin_return(payment)
         audit.record(actor, "approve_refund", refund, _facts(refund))
-        _done(refund_id, "proposed", at=_gone_at(payment), approved_at=clock.now(), approved_by_id=actor.user_id,
-              approved_by=actor.name)
+        total = refund.amount_fen
+        for number, (at, fen) in enumerate(_gone_by_day(payment, total)):
+            part = refund if not number else _part_of(refund)
+            part.amount_fen = fen
+            session.flush()
+            _done(part.id, "proposed", at=at, told_fen=total if not number else 0, approved_at=clock.now(), approved_by_id=actor.user_id,
+                  approved_by=actor.name)
 
 
-def _gone_at(payment: Payment) -> datetime:
-    """When a trade went back: its last line in the bills that are here, or now, where none has come yet."""
-    return db.session.scalar(select(func.max(BillEntry.at)).where(
-        BillEntry.kind == "refund", BillEntry.trade_no == payment.trade_no)) or clock.now()
+def _gone_by_day(payment: Payment, total: int) -> list[tuple[datetime, int]]:
+    """When a trade went back in the console, and how much on each Shanghai day, as the bills that are here have it; what none of them has
+    went back now. Where they have more than is to be booked, all of it is booked on the last day: comparing names the difference."""
+    ours = exists().where(Refund.request_no == BillEntry.request_no)
+    days: dict[date, tuple[datetime, int]] = {}
+    for at, fen in db.session.execute(select(BillEntry.at, BillEntry.amount_fen).where(
+            BillEntry.kind == "refund", BillEntry.trade_no == payment.trade_no, ~ours).order_by(BillEntry.at, BillEntry.id)):
+        days[clock.shanghai_day(at)] = at, days.get(clock.shanghai_day(at), (at, 0))[1] + fen
+    found, left = list(days.values()), total - sum(fen for _at, fen in days.values())
+    if left < 0:
+        return [(found[-1][0], total)]
+    return found if not left else [*found, (clock.now(), left)]
+
+
+def _part_of(refund: Refund) -> Refund:
+    """Another day's part of a refund that was booked: the same but for its number, of the same two people."""
+    part = Refund(payment_id=refund.payment_id, request_no=_number(), amount_fen=refund.amount_fen, reason=refund.reason, state="proposed",
+                  elsewhere=True, created_at=refund.created_at, proposed_by_id=refund.proposed_by_id, proposed_by=refund.proposed_by)
+    db.session.add(part)
+    return part
 
 
 def decline(refund: Refund, remark: str, *, actor: Actor) -> None:
@@ -313,8 +334,9 @@ def _authority_of(payment: Payment) -> int | None:
     return payment.order.plan.authority_id if payment.order is not None else merchants.province()
 
 
-def _done(refund_id: int, source: str = "due", *, at: datetime | None = None, **values: object) -> None:
-    """The gateway has confirmed a refund: whoever moves its state does what follows from it, once."""
+def _done(refund_id: int, source: str = "due", *, at: datetime | None = None, told_fen: int | None = None, **values: object) -> None:
+    """The gateway has confirmed a refund: whoever moves its state does what follows from it, once. `told_fen` is what the invoice and
+    the enterprise hear of where that is not its own amount; 0 where they hear of it with another."""
     session, at = db.session, at or clock.now()
     refund = session.get_one(Refund, refund_id)
     payment = session.get_one(Payment, refund.payment_id, with_for_update=True, populate_existing=True)
@@ -325,11 +347,12 @@ def _done(refund_id: int, source: str = "due", *, at: datetime | None = None, **
     audit.record(SYSTEM, "refund_payment", payment, {"order": payment.order_number, "amount_fen": refund.amount_fen,
                                                      "request_no": refund.request_no})
     order = session.get(Order, payment.order_id) if payment.order_id else None
-    if order is not None and payment.state in TAKEN:
-        invoice_reds.follow_refund(order, refund.request_no, refund.amount_fen)
-    if order is not None:
-        notices.tell("refunded", "order", ids=[order.id], name=order.number, remark=yuan(refund.amount_fen),
-                     enterprise_id=order.enterprise_id)
+    fen = refund.amount_fen if told_fen is None else told_fen
+    if order is None or not fen:
+        return
+    if payment.state in TAKEN:
+        invoice_reds.follow_refund(order, refund.request_no, fen)
+    notices.tell("refunded", "order", ids=[order.id], name=order.number, remark=yuan(fen), enterprise_id=order.enterprise_id)
 
 
 def of_enrolment(enrolment: Enrolment) -> ColumnElement[bool]:

@@ -28,16 +28,9 @@ from sqlalchemy import delete, select
 
 from app import clock
 from app.extensions import db, transaction
+from app.presentation import KEPT_IN, retold
 from models import SubmissionSnapshot
 from models.reviews import Reviewed
-
-# Labels and words are kept in the language they are keyed by, and translated for whoever reads them.
-KEPT_IN = "zh_Hans_CN"
-
-
-def _translated(text: str) -> str:
-    """A kept word in the reader's language; under a name of its own, so that it is not taken for a message to translate."""
-    return str(_(text))
 
 
 class Facts:
@@ -102,7 +95,7 @@ def told(rows: list[dict[str, Any]], key: str = "", label: str = "", name: str =
     """Kept facts, or those of the moment (`Facts.rows`), for a page."""
     made = Told([], [], [], key, label, name)
     for row in rows:
-        heading = _translated(row["label"])
+        heading = retold(row["label"])
         if "part" in row:
             made.parts.append(told(row["part"], row["key"], heading, row["value"]))
         elif "file" in row:
@@ -156,7 +149,7 @@ def compared(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[
 
 def _between(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[Change]:
     some = cast("dict[str, Any]", new or old)
-    label = _translated(some["label"])
+    label = retold(some["label"])
     if "part" in some:
         return _between_parts(label, old, new)
     if _mark(old) == _mark(new):
@@ -180,14 +173,14 @@ def _between_parts(label: str, old: dict[str, Any] | None, new: dict[str, Any] |
 def _whole_part(label: str, row: dict[str, Any], *, gone: bool) -> list[Change]:
     """A part that is new or gone: its facts in a line, then each of its files."""
     words, kind, name = _summary(row["part"]), "removed" if gone else "added", f"{label} {row['value']}"
-    pictures = [Change(f"{name} · {_translated(each['label'])}", "", "", kind, *((each["file"], None) if gone else (None, each["file"])))
+    pictures = [Change(f"{name} · {retold(each['label'])}", "", "", kind, *((each["file"], None) if gone else (None, each["file"])))
                 for each in row["part"] if each.get("file")]
     return [Change(name, words if gone else "", "" if gone else words, kind), *pictures]
 
 
 def _summary(rows: list[dict[str, Any]]) -> str:
     """The facts of a whole part in a line."""
-    return "，".join(f"{_translated(row['label'])} {words}" for row in rows if (words := _words(row)))
+    return "，".join(f"{retold(row['label'])} {words}" for row in rows if (words := _words(row)))
 
 
 def _mark(row: dict[str, Any] | None) -> str:
@@ -196,4 +189,4 @@ def _mark(row: dict[str, Any] | None) -> str:
 
 
 def _words(row: dict[str, Any] | None) -> str:
-    return _translated(row["value"]) if row is not None and row["value"] else ""
+    return retold(row["value"]) if row is not None and row["value"] else ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import func, select
 
 from app import audit, clock, notices, parameters, presentation, scope, workflow
@@ -20,9 +21,10 @@ from app.actors import Actor
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.extensions import db, transaction
 from app.operations import carry_over, refunds, seats
+from app.presentation import kept
 from app.sets import among
 from app.workflow import ENROLMENT_MOVES, REQUEST_MOVES
-from models import Enrolment, Order, Payment, PlanDay, TrainingPlan, Withdrawal
+from models import Enrolment, Order, Payment, PlanDay, Refund, TrainingPlan, Withdrawal
 
 MOST_REASON = 200
 
@@ -166,7 +168,8 @@ def _pay_back(rows: Sequence[Withdrawal], actor: Actor) -> None:
     """One refund for each order that paid for these people; of who was carried over that is the order of the first plan.
 
     What the finance desk has paid back of an order already does not go back twice: where less is left of its payment than is due,
-    that much goes back, and no refund is written where nothing is.
+    that much goes back, and no refund is written where nothing is. What the desk has only proposed counts as gone too, until it is
+    declined (`decline_refund`).
     """
     due: dict[int, list[Withdrawal]] = {}
     for row in rows:
@@ -176,14 +179,12 @@ def _pay_back(rows: Sequence[Withdrawal], actor: Actor) -> None:
         order = db.session.get_one(Order, order_id)
         payment = refunds.payment_of(order)
         if payment is None:
-            raise Conflict(_("没有找到订单 %(number)s 的付款，不能退款。请联系主管部门核对。", number=order.number))
+            raise Conflict(_("没有找到订单 %(n)s 的付款，不能退款。请联系主管部门核对。", n=order.number))
         _keep_within(payment, theirs)
         theirs = [row for row in theirs if row.amount_fen]
         if not theirs:
             continue
-        # The gateway is told this: no names.
-        words = _("计划取消，%(n)s 人退费", n=len(theirs)) if theirs[0].cause == "plan" else _("退班，%(n)s 人退费", n=len(theirs))
-        refunds.open_refund(payment.id, sum(row.amount_fen for row in theirs), words, actor=actor,
+        refunds.open_refund(payment.id, sum(row.amount_fen for row in theirs), _words(theirs), actor=actor,
                             enrolment_ids=[row.enrolment_id for row in theirs])
 
 
@@ -194,6 +195,37 @@ def _keep_within(payment: Payment, rows: Sequence[Withdrawal]) -> None:
     for row in rows:
         less = min(max(spare, 0), row.amount_fen)
         row.amount_fen, spare = row.amount_fen - less, spare - less
+
+
+def decline_refund(refund: Refund, remark: str, *, actor: Actor) -> int:
+    """Do not make a refund that waits for its second person (`refunds.decline`). What it kept of the payment is free again, and goes to
+    who left meanwhile and got less for it: they get what they would have got without it. Returns the fen that go back so."""
+    with transaction() as session:
+        refunds.decline(refund, remark, actor=actor)
+        payment = session.get_one(Payment, refund.payment_id, with_for_update=True, populate_existing=True)
+        if payment.order_id is None or payment.state not in refunds.TAKEN:
+            return 0
+        rows = session.scalars(select(Withdrawal).where(Withdrawal.order_id == payment.order_id, Withdrawal.state == "granted")
+                               .order_by(Withdrawal.id).execution_options(populate_existing=True)).all()
+        return _make_up(payment, [(row, row.order.unit_fee_fen * row.percent // 100 - row.amount_fen) for row in rows], actor)
+
+
+def _make_up(payment: Payment, short: Sequence[tuple[Withdrawal, int]], actor: Actor) -> int:
+    """Refund what withdrawals are short of, as far as their payment goes."""
+    most = left = payment.refundable_fen
+    more = []
+    for row, fen in short:
+        if part := min(fen, left):
+            row.amount_fen, left = row.amount_fen + part, left - part
+            more.append(row)
+    if more:
+        refunds.open_refund(payment.id, most - left, _words(more), actor=actor, enrolment_ids=[row.enrolment_id for row in more])
+    return most - left
+
+
+def _words(rows: Sequence[Withdrawal]) -> str:
+    """Why money goes back. The gateway is told this: no names."""
+    return kept(_l("计划取消，%(n)s 人退费", n=len(rows)) if rows[0].cause == "plan" else _l("退班，%(n)s 人退费", n=len(rows)))
 
 
 def _tell(event: str, plan: TrainingPlan, rows: Sequence[Withdrawal]) -> None:
@@ -268,7 +300,7 @@ def leave_cancelled(plan: TrainingPlan, order: Order, reason: str, *, actor: Act
         return 0
     asked = session.scalars(select(Withdrawal.id).where(
         among(Withdrawal.enrolment_id, [each.id for each in people]), Withdrawal.state == "asked"))
-    workflow.move(Withdrawal, asked, "state", REQUEST_MOVES, "asked", "taken_back", decided_at=clock.now(), remark=_("计划已取消"))
+    workflow.move(Withdrawal, asked, "state", REQUEST_MOVES, "asked", "taken_back", decided_at=clock.now(), remark=kept(_l("计划已取消")))
     rows = [_row(person, reason, 100, actor, cause="plan") for person in people]
     session.add_all(rows)
     session.flush()
