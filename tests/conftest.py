@@ -42,6 +42,14 @@ class PortalClient(FlaskClient):
             db.session.expire_all()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL run what meets a database: all else is the same on both, and has had its turn beside SQLite."""
+    if services.POSTGRES:
+        meets = [each for each in items if "_database" in getattr(each, "fixturenames", ()) or each.get_closest_marker("own_database")]
+        config.hook.pytest_deselected(items=[each for each in items if each not in set(meets)])
+        items[:] = meets
+
+
 @pytest.fixture(scope="session")
 def _standins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStandins]:
     with running_standins(tmp_path_factory.mktemp("standins")) as running:

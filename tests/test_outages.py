@@ -36,6 +36,8 @@ from tests.shop import FIRST, LIVE, SECOND
 from tests.test_fire import Clerk, wait_for
 from tests.walker import let_pass
 
+pytestmark = pytest.mark.own_database
+
 
 @dataclass
 class Outage:
