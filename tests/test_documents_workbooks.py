@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook, load_workbook
+from openpyxl.utils import get_column_letter
 
 from app.documents.faults import WorkbookFault
+from app.documents.guard import check_workbook
 from app.documents.roster import (
     ID_NUMBER,
     PHONE,
@@ -121,6 +123,28 @@ def test_a_sparse_sheet_that_would_abort_the_reader_is_refused() -> None:
     wide = '<row r="1"><c r="A1"><v>1</v></c><c s="0" r="XFD1" t="n"><v>1</v></c></row>'
     fault = _fault_of(_with_sheet(wide), max_columns=50)
     assert (fault.code, fault.message_args) == ("too_many_columns", {"found": 16384, "limit": 50})
+
+
+@pytest.mark.parametrize("limit", [1, 9, 10, 52, 100, 702])
+def test_the_last_row_and_column_allowed_are_read_and_the_next_refused_however_they_are_written(limit: int) -> None:
+    def sheet(column: int, row: int, form: str) -> bytes:
+        written = form.format(get_column_letter(column), get_column_letter(column).lower(), row)
+        return _with_sheet(f'<row r="{row}"><c r{written} t="n"><v>1</v></c></row>')
+
+    for form in ('="{0}{2}"', " = \t'{1}{2}'", '="{0}00{2}"'):
+        bounds = {"max_rows": limit, "max_columns": limit}
+        check_workbook(sheet(limit, limit, form), max_bytes=10_000, **bounds)
+        for column, row, code in ((limit, limit + 1, "too_many_rows"), (limit + 1, limit, "too_many_columns"),
+                                  (1, limit * 10, "too_many_rows"), (limit * 26, 1, "too_many_columns")):
+            with pytest.raises(WorkbookFault) as caught:
+                check_workbook(sheet(column, row, form), max_bytes=10_000, **bounds)
+            assert caught.value.code == code
+
+
+def test_a_row_is_hidden_wherever_that_is_said_among_its_attributes() -> None:
+    cells = "".join(f'<row {said}><c r="A{n}"><v>{n}</v></c></row>' for n, said in enumerate(
+        ('r="1"', 'hidden="1" r="2"', 'r="3" hidden="true" spans="1:1"', 'r="4" hidden="0"', 'r="5" x-hidden="1"'), 1))
+    assert read_rows(_with_sheet(cells))[0].look.hidden == {2, 3}
 
 
 def test_cells_without_references_cannot_hide_the_size_of_a_sheet() -> None:
