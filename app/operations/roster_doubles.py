@@ -14,26 +14,27 @@ from models import Enrolment, TrainingPlan
 from models.rosters import LIVE
 
 
-def live_elsewhere(plan_id: int, people: list[PersonRow]) -> tuple[list[PersonRow], list[RowFault]]:
-    """The people who may be enrolled in this plan, and a fault for each who has a seat in it already, or for the same occupation
-    and level in another that is not over."""
-    digests = vault().index_many([person.id_number for person in people], "id_number")
-    by_digest = dict(zip(digests, people, strict=True))
+def live_elsewhere(plan_id: int, people: list[PersonRow]) -> tuple[dict[bytes, PersonRow], list[RowFault]]:
+    """The people who may be enrolled in this plan, by the blind index of their ID numbers, and a fault for each who has a seat in it
+    already, or for the same occupation and level in another that is not over."""
+    by_digest = dict(zip(vault().index_many([person.id_number for person in people], "id_number"), people, strict=True))
     live = db.session.execute(
         select(Enrolment.id_number_index, Enrolment.plan_id, Enrolment.occupation_id, Enrolment.level_id, TrainingPlan.name)
         .join(TrainingPlan, Enrolment.plan_id == TrainingPlan.id)
-        .where(among_digests(Enrolment.id_number_index, digests), Enrolment.state.in_(LIVE),
+        .where(among_digests(Enrolment.id_number_index, by_digest), Enrolment.state.in_(LIVE),
                TrainingPlan.attendance_confirmed_at.is_(None))).all()
     db.session.commit()
-    taken: dict[str, RowFault] = {}
+    taken: dict[bytes, RowFault] = {}
     for digest, where, occupation_id, level_id, plan_name in live:
         person = by_digest[bytes(digest)]
         if where == plan_id:
-            taken[person.id_number] = _fault(person, _("%(name)s已报名本计划，不能重复报名。", name=person.name))
+            taken[bytes(digest)] = _fault(person, _("%(name)s已报名本计划，不能重复报名。", name=person.name))
         elif (occupation_id, level_id) == (person.occupation_id, person.level_id):
-            taken.setdefault(person.id_number, _fault(person, _("%(name)s已报名“%(plan)s”的同一工种和等级，不能重复报名。",
-                                                                name=person.name, plan=plan_name)))
-    return [person for person in people if person.id_number not in taken], list(taken.values())
+            taken.setdefault(bytes(digest), _fault(person, _("%(name)s已报名“%(plan)s”的同一工种和等级，不能重复报名。",
+                                                             name=person.name, plan=plan_name)))
+    for digest in taken:
+        del by_digest[digest]
+    return by_digest, list(taken.values())
 
 
 def _fault(person: PersonRow, reason: str) -> RowFault:

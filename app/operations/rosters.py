@@ -8,8 +8,9 @@ needs hold only the rows that were wrong: the good rows of those before are read
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from flask_babel import force_locale, get_locale
@@ -56,6 +57,7 @@ _Given = tuple[bytes, dict[str, int], str]  # a workbook, which column is which 
 DRAFT_COLUMNS = ("batch_id", "plan_id", "enterprise_id", "institution_id", "authority_id", "state", "name", "id_number", "id_number_index",
                  "phone", "phone_index", "sex", "birth", "occupation_id", "level_id", "title_id", "education_id", "note", "created_at")
 SEALED_COLUMNS = ("id_number", "id_number_index", "phone", "phone_index")
+SEALED_AT_ONCE = 500
 
 
 def template() -> bytes:
@@ -227,7 +229,7 @@ def _import(batch: ImportBatch, report: Report) -> None:
         found.faults.insert(0, RowFault(0, 0, "", _("名单有 %(n)s 人，超过本计划的总名额 %(seats)s 人。", n=len(people), seats=seats),
                                         _("请删去一部分人员，或分到其他计划报名。")))
     if found.faults and not (batch.take_good and 0 < len(people) <= seats):
-        _write_faults(batch, given[-1][0], found, people, report)
+        _write_faults(batch, given[-1][0], found, len(people), report)
     else:
         _write_people(batch, found, people)
 
@@ -255,23 +257,27 @@ def _read_all(given: list[_Given], choices: Choices, learnt: dict[str, str], ali
     return found
 
 
-def _write_people(batch: ImportBatch, found: _Found, people: list[PersonRow]) -> None:
+def _write_people(batch: ImportBatch, found: _Found, people: dict[bytes, PersonRow]) -> None:
     """All drafts and the batch's state in one transaction: killed anywhere, nothing or everything is there."""
-    plan, at, seal = batch.plan, clock.now(), vault()
-    numbers, phones = [person.id_number for person in people], [person.phone for person in people]
-    sealed = zip(people, seal.seal_many(numbers, "id_number"), seal.index_many(numbers, "id_number"),
-                 seal.seal_many(phones, "phone"), seal.index_many(phones, "phone"), strict=True)
+    plan = batch.plan
     same = (batch.id, plan.id, batch.enterprise_id, plan.institution_id, plan.authority_id, "draft")
-    # Made while they are written: the database is at work on the rows before.
-    rows = ((*same, person.name, number, number_index, phone, phone_index, person.sex, person.birth, person.occupation_id,
-             person.level_id, person.title_id, person.education_id, person.note, at)
-            for person, number, number_index, phone, phone_index in sealed)
     with transaction() as session:
         if _is_called_off(plan.id):
             _end_called_off(batch)
         elif workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "clean", people=len(people), good=0,
                            **_told(found)):
-            bulk.load(session, Enrolment.__table__, DRAFT_COLUMNS, rows, ready=SEALED_COLUMNS)
+            bulk.load(session, Enrolment.__table__, DRAFT_COLUMNS, _drafts(same, people), ready=SEALED_COLUMNS)
+
+
+def _drafts(same: tuple[Any, ...], people: dict[bytes, PersonRow]) -> Iterator[tuple[Any, ...]]:
+    """The rows as `DRAFT_COLUMNS` says, sealed some at a time as they are asked for: the database is at work on those before."""
+    at, seal, every = clock.now(), vault(), iter(people.items())
+    while some := list(islice(every, SEALED_AT_ONCE)):
+        numbers, phones = [person.id_number for _digest, person in some], [person.phone for _digest, person in some]
+        for (digest, person), number, phone, phone_digest in zip(
+                some, seal.seal_many(numbers, "id_number"), seal.seal_many(phones, "phone"), seal.index_many(phones, "phone"), strict=True):
+            yield (*same, person.name, number, digest, phone, phone_digest, person.sex, person.birth, person.occupation_id,
+                   person.level_id, person.title_id, person.education_id, person.note, at)
 
 
 def _is_called_off(plan_id: int) -> bool:
@@ -293,7 +299,7 @@ def _write_unmapped(batch: ImportBatch, found: _Found) -> None:
         workflow.move(ImportBatch, [batch.id], "state", workflow.IMPORT_MOVES, "waiting", "unmapped", **_told(found))
 
 
-def _write_faults(batch: ImportBatch, data: bytes, found: _Found, people: list[PersonRow], report: Report) -> None:
+def _write_faults(batch: ImportBatch, data: bytes, found: _Found, good: int, report: Report) -> None:
     """The faults for the page, and the person's own workbook with the cells marked."""
     columns, marked = found.newest.columns, None
     marks = [Fault(fault.row, fault.column or (columns.fields.get(fault.heading, 0) if columns else 0), fault.reason, fault.advice)
@@ -305,7 +311,7 @@ def _write_faults(batch: ImportBatch, data: bytes, found: _Found, people: list[P
         except DocumentFault:
             marked = None  # the list on the page is complete without it
     report(2, 3)
-    values: dict[str, Any] = {"good": len(people), "take_good": False, **_told(found)}
+    values: dict[str, Any] = {"good": good, "take_good": False, **_told(found)}
     try:
         _move_faulty(batch, values, marked)
     except GatewayError:
