@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from app import clock as time
+from app import notices, scope
 from app.extensions import db
+from app.operations import notices as reading
 from app.operations import orders
-from models import Job, Notice
+from models import Enrolment, Job, Notice, PlanChange
 from tests.shop import FIRST, SECOND, Shop
 from tests.test_notices import bell, texts
 
@@ -122,3 +124,35 @@ def test_notices_ask_for_no_job_of_their_own(make: Any, login: Any) -> None:
     plans = [make.plan("accepted").id for _each in range(3)]
     login("hangzhou").post("/reviews/plans/bulk/approve", data={"ids": plans})
     assert len(db.session.scalars(select(Job.id)).all()) == before
+
+
+def test_whatever_a_notice_is_about_the_page_lists_it_and_leads_there(shop: Shop, make: Any, login: Any, run_jobs: Any) -> None:
+    """Seats changed, people who left or were carried over, a plan called off: read and opened by each who is told."""
+    with shop.tables():
+        earlier = make.attended(2, absent=1).id
+        away = db.session.scalars(select(Enrolment.id).where(Enrolment.plan_id == earlier, Enrolment.attendance == "absent")).one()
+    plan = shop.plan(seats=20)
+    order = shop.order(plan, 3)
+    shop.pay(order)
+    shop.notify(order.number)
+    with shop.tables():
+        one = db.session.scalars(select(Enrolment.id).where(Enrolment.order_id == order.id)).first()
+    institution, buyer, city = login("hjp"), login(FIRST), login("hangzhou")
+    institution.post(f"/plans/{plan}/absentees/add", data={"ids": [away]})
+    buyer.post(f"/withdrawals/orders/{order.id}", data={"ids": [one], "reason": "离职"})
+    institution.post(f"/plan-changes/plans/{plan}/resize", data={"seats": 40, "reason": "x"})
+    with shop.tables():
+        change = db.session.scalars(select(PlanChange.id)).one()
+    city.post(f"/reviews/plan-changes/{change}/grant")
+    assert set(notices.THINGS) == set(reading._MODELS), "of each the rows are known"
+    kinds = set()
+    for who in ("hjp", FIRST, "hangzhou"):
+        client = login(who)
+        assert client.get("/notices/").status_code == 200, who
+        with shop.tables():
+            told = [(row.id, row.subject_kind) for row in db.session.scalars(scope.visible(make.actor(who), Notice))]
+        for notice, kind in told:
+            leads = client.post(f"/notices/{notice}/open").location
+            assert client.get(leads).status_code == 200, (who, kind, leads)
+            kinds.add(kind)
+    assert {"plan_change", "withdrawal", "enrolment", "order"} <= kinds

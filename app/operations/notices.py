@@ -26,15 +26,18 @@ from models import (
     NoticeRead,
     NoticeReader,
     Order,
+    PlanChange,
     Reconciliation,
     Refund,
+    Withdrawal,
 )
 
 MOST_UNREAD = 100
 PHONE_PURPOSE = "notice_phone"
 _MODELS: dict[str, type[Any]] = {**{kind: subject.model for kind, subject in SUBJECTS.items()}, "order": Order, "certificate": Certificate,
                                  "attendance_unlock": AttendanceUnlock, "person": Enrolment, "refund": Refund,
-                                 "reconciliation": Reconciliation, "invoice": Invoice}
+                                 "reconciliation": Reconciliation, "invoice": Invoice, "plan_change": PlanChange,
+                                 "withdrawal": Withdrawal, "enrolment": Enrolment}
 
 
 def unread_clause(actor: Actor) -> ColumnElement[bool]:
