@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from app import clock
 from app.extensions import db
 from app.gateways.storage import Storage
 from app.operations import ticket_prints
-from models import AuditEvent, Job, StoredFile, TicketPrint
+from models import AuditEvent, ExamPlan, Job, StoredFile, TicketPrint
 from tests.shop import FIRST as ENTERPRISE
 from tests.shop import SECOND as OTHER
 from tests.test_exam_papers import of_two, text
+from tests.test_seat_races import in_processes
 
 Wanted = tuple[Any, Any]
 
@@ -93,3 +96,34 @@ def test_a_print_survives_a_store_that_is_away_a_second_run_and_goes_after_a_day
     ticket_prints.run_tidy(0, lambda *_counts: None)
     assert client.get(page).status_code == 404
     assert db.session.scalar(select(func.count()).where(StoredFile.kind == ticket_prints.KIND)) == 0
+
+
+def pressed_twice(app: Any, make: Any, look_first: bool = False) -> tuple[int, int, int]:
+    """Two windows of one clerk ask in the same moment: how many prints, jobs and entries on record that makes. `look_first` is the naive
+    way: looked before the lock is held, and not again."""
+    key, actor = make.exam(people=2).id, make.actor("hjp")
+
+    def press() -> bool:
+        exam = db.session.get_one(ExamPlan, key)
+        if look_first:
+            seen = ticket_prints._under_way(exam, actor)
+            db.session.rollback()
+            time.sleep(0.3)
+            setattr(ticket_prints, "_under_way", lambda *_asked: seen)  # noqa: B010  # in this process only
+        return isinstance(ticket_prints.ask(exam, actor=actor), TicketPrint)
+
+    assert in_processes(SimpleNamespace(app=app), [press] * 2) == [True, True]
+    db.session.rollback()
+    counted = (select(func.count(TicketPrint.id)), select(func.count(Job.id)).where(Job.name == ticket_prints.JOB),
+               select(func.count()).where(AuditEvent.verb == "download_tickets"))
+    prints, asked, recorded = (db.session.scalar(each) or 0 for each in counted)
+    return prints, asked, recorded
+
+
+def test_pressed_twice_at_once_is_one_print_one_job_and_one_entry_on_record(app: Any, make: Any) -> None:
+    assert pressed_twice(app, make) == (1, 1, 1)
+
+
+def test_looked_for_before_the_lock_is_held_it_would_be_drawn_twice(app: Any, make: Any) -> None:
+    """Negative control."""
+    assert pressed_twice(app, make, look_first=True) == (2, 2, 2)

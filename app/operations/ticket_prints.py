@@ -27,8 +27,10 @@ Report = Callable[[int, int], None]
 
 def ask(exam: ExamPlan, *, actor: Actor) -> papers.Paper | TicketPrint:
     """The tickets of everyone of this exam whom this person may see, or the print that a job will draw. Asked again while
-    one's own is being drawn, that one. Raises as `papers.admission_tickets`."""
+    one's own is being drawn, that one: of two presses at once the second waits for the first, and finds its print. Raises as
+    `papers.admission_tickets`."""
     with transaction() as session:
+        session.execute(select(ExamPlan.id).where(ExamPlan.id == exam.id).with_for_update())
         if under_way := _under_way(exam, actor):
             return under_way
         people = papers.counted(exam, papers.those_seen(exam, actor))
