@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from app import clock
-from app.extensions import after_commit, db, gateways
+from app.extensions import after_commit, db, gateways, transaction
 from app.gateways.errors import GatewayError
 from models import StoredFile
 
@@ -48,3 +53,14 @@ def forget(stored: StoredFile) -> None:
             log.warning("the bytes of a forgotten file stay in the store: %s", error)
 
     after_commit(remove)
+
+
+def forget_made(model: type[Any], before: datetime) -> None:
+    """Remove what was made before that moment and handed out since: the rows of a table, each with its `file`, where it has one."""
+    with transaction() as session:
+        for row in session.scalars(select(model).where(model.created_at < before).options(joinedload(model.file))).all():
+            stored = row.file
+            session.delete(row)
+            session.flush()
+            if stored is not None:
+                forget(stored)

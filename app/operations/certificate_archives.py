@@ -87,11 +87,4 @@ def read(archive: CertificateArchive) -> bytes:
 
 def run_tidy(_subject: int, _report: Report) -> None:
     """The job, hourly: remove what is older than a day."""
-    with transaction() as session:
-        for row in session.scalars(select(CertificateArchive).where(CertificateArchive.created_at < clock.now() - KEPT)
-                                   .options(joinedload(CertificateArchive.file))).all():
-            stored = row.file
-            session.delete(row)
-            session.flush()
-            if stored is not None:
-                files.forget(stored)
+    files.forget_made(CertificateArchive, clock.now() - KEPT)

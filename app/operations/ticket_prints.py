@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from flask_babel import gettext as _
 from sqlalchemy import Select, select
-from sqlalchemy.orm import joinedload
 
 from app import audit, clock, files, jobs
 from app.actors import Actor
@@ -82,11 +81,4 @@ def read(row: TicketPrint) -> papers.Paper:
 
 def run_tidy(_subject: int, _report: Report) -> None:
     """The job, hourly: remove what is older than a day."""
-    with transaction() as session:
-        for row in session.scalars(select(TicketPrint).where(TicketPrint.created_at < clock.now() - KEPT)
-                                   .options(joinedload(TicketPrint.file))).all():
-            stored = row.file
-            session.delete(row)
-            session.flush()
-            if stored is not None:
-                files.forget(stored)
+    files.forget_made(TicketPrint, clock.now() - KEPT)
