@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from app import clock, jobs
 from app.documents import signing
@@ -158,6 +158,29 @@ def test_a_long_signing_gives_way_to_other_jobs_and_goes_on_as_the_same_job(make
     assert (job.state, "字库里没有" in job.error) == ("failed", True), "the one that cannot be printed is named at the end"
     assert db.session.scalar(select(func.count(Certificate.file_id))) == 4
     assert db.session.scalar(select(func.count()).where(Job.name == certificates.RENDER_JOB)) == 1
+
+
+def test_a_zip_of_certificates_that_were_never_drawn_gives_way_too(make: Any, login: Any, run_jobs: Any, standins: Any,
+                                                                    monkeypatch: Any) -> None:
+    monkeypatch.setattr(certificate_papers, "PART", 2)
+    certificates.run_issue(make.report(people=5).id, lambda done, total: None)
+    odd = db.session.scalars(select(Certificate).order_by(Certificate.number)).first()
+    odd.name = "王\ue000"
+    db.session.execute(delete(Job))
+    db.session.commit()
+    hjp = login("hjp")
+    where = hjp.post("/certificates/archives", data={"all": "1"}).location
+    job = db.session.scalars(select(Job)).one()
+    push = jobs.schedule("push_certificates", 0)
+    db.session.commit()
+    perform_here(job.id)
+    db.session.expire_all()
+    assert (job.state, job.percent, jobs.due()) == ("waiting", 60, [push.id, job.id]), "the push comes next"
+    assert hjp.get(f"{where}/certificates.zip").status_code == 409, "no half of it is handed out"
+    run_jobs()
+    assert (job.state, job.percent) == ("done", 100)
+    assert len(zipfile.ZipFile(io.BytesIO(hjp.get(f"{where}/certificates.zip").data)).namelist()) == 4
+    assert "字库里没有" in hjp.get(where).text, "the one that cannot be printed is named"
 
 
 def test_a_name_that_no_font_can_print_is_said_and_holds_up_nobody(make: Any, login: Any, run_jobs: Any) -> None:

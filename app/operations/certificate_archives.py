@@ -50,14 +50,16 @@ def start(ids: Sequence[int], *, actor: Actor) -> CertificateArchive:
 
 
 def run_pack(archive_id: int, report: Report) -> None:
-    """The job: make the PDFs that are not there yet, and pack all. A second run finds it done."""
+    """The job: make the PDFs that are not there yet, giving way part by part, and pack all. A second run finds it done."""
     found = db.session.get(CertificateArchive, archive_id)
     if found is None or found.file_id is not None:
         return
-    total, faults = len(found.ids), []
-    for begin in range(0, total, certificate_papers.CHUNK):
-        faults += certificate_papers.make(found.ids[begin:begin + certificate_papers.CHUNK])
-        report(begin, total)
+    total = len(found.ids)
+    lacking = db.session.execute(
+        select(Certificate.id, Certificate.number, Certificate.name, Certificate.institution_name)
+        .where(among(Certificate.id, found.ids), Certificate.state == "valid", Certificate.file_id.is_(None)).order_by(Certificate.number)
+    ).all()
+    faults = certificate_papers.make_part(lacking, total, report)
     with tempfile.TemporaryFile() as out:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
             for begin in range(0, total, certificate_papers.CHUNK):
@@ -68,6 +70,7 @@ def run_pack(archive_id: int, report: Report) -> None:
                 for name, data in certificate_papers.each_pdf(rows):
                     archive.writestr(name, data)
                 let_go()
+                report(total - 1, total)
         out.seek(0)
         data = out.read()
     with transaction() as session:

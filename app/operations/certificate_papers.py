@@ -79,21 +79,27 @@ def unprintable(row: Any) -> str:
 
 
 def run_render(report_id: int, report: Report) -> None:
-    """The job: draw and sign the certificates of an exam that have no PDF yet. Run twice it goes on where the other stopped. After
-    `PART` of them it gives way: the push, which shares its worker, is not kept waiting by an exam of thousands."""
+    """The job: draw and sign the certificates of an exam that have no PDF yet. Run twice it goes on where the other stopped. It gives way
+    part by part: the push, which shares its worker, is not kept waiting by an exam of thousands."""
     rows = db.session.execute(
         select(Certificate.id, Certificate.number, Certificate.name, Certificate.institution_name, Certificate.file_id)
         .join(Sitting, Certificate.sitting_id == Sitting.id).join(ScoreReport, ScoreReport.exam_plan_id == Sitting.exam_plan_id)
         .where(ScoreReport.id == report_id, Certificate.state == "valid").order_by(Certificate.number)).all()
-    said = {row.id: unprintable(row) for row in rows if row.file_id is None}
-    ids = [key for key, fault in said.items() if not fault]
-    before = len(rows) - len(ids)
-    make(ids[:PART], lambda done, _total: report(before + done, len(rows)))
-    if ids[PART:]:
-        raise jobs.MoreToDo
-    faults = [f"{row.number}：{said[row.id]}" for row in rows if said.get(row.id)]
+    faults = make_part([row for row in rows if row.file_id is None], len(rows), report)
     if faults:
         raise Conflict(faults[0] if len(faults) == 1 else _("%(n)s 张证书不能打印：%(first)s", n=len(faults), first=faults[0]))
+
+
+def make_part(lacking: Sequence[Any], total: int, report: Report) -> list[str]:
+    """Make the PDFs of those certificates (id, number, name, institution_name) that lack theirs, of `total` in all, and answer why some
+    cannot be printed. Raises `jobs.MoreToDo` after `PART` of them while others are left."""
+    said = {row.id: unprintable(row) for row in lacking}
+    ids = [key for key, fault in said.items() if not fault]
+    before = total - len(ids)
+    make(ids[:PART], lambda done, _total: report(before + done, total))
+    if ids[PART:]:
+        raise jobs.MoreToDo
+    return [f"{row.number}：{said[row.id]}" for row in lacking if said[row.id]]
 
 
 def make(ids: Sequence[int], report: Report | None = None) -> list[str]:
