@@ -32,7 +32,7 @@ from sqlalchemy import func, insert, select
 from bench.listing import signed_in, statements
 from bench.measure import Counts, Options, Pair, Subject
 from bench.place import released
-from bench.starting import _memory_mb, _wait
+from bench.starting import _memory_mb
 from tests import services
 
 CLIENTS = 64
@@ -111,24 +111,12 @@ def _at_once(work: list[Any], act: Callable[[Any, list[Any]], None]) -> float:
     return took
 
 
-def _serves(port: int) -> bool:
-    """Not /healthz: that asks for worker and scheduler as well."""
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        line.request("GET", "/login/")
-        return line.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        line.close()
-
-
 @contextmanager
 def _web(environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """The product's web part, until it answers."""
     with subprocess.Popen([sys.executable, "run.py", "web"], cwd=services.ROOT, env={**services.user_environment(), **environ}) as web:
         try:
-            _wait(lambda: _serves(int(environ["PORT"])))
+            services.wait_for(lambda: services.answers(int(environ["PORT"]), "/login/"), 60, "the web part does not answer")
             yield web
         finally:
             web.terminate()

@@ -8,12 +8,11 @@ Counts: processes; stop_s, from SIGTERM until all are gone; peak_mb is the memor
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,25 +36,6 @@ Bare().run()
 """
 
 
-def _answers(port: int) -> bool:
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        line.request("GET", "/healthz")
-        return line.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        line.close()
-
-
-def _wait(answers: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not answers():
-        if time.monotonic() > until:
-            raise TimeoutError("not healthy within a minute")
-        time.sleep(0.01)
-
-
 def _memory_mb(pids: list[int]) -> float:
     """Shared pages counted once, in parts (PSS)."""
     total = 0
@@ -76,7 +56,7 @@ def prepare(folder: Path, _options: Options) -> Iterator[Pair]:
     def ours() -> tuple[float, Counts]:
         began = time.perf_counter()
         with services.portal(folder, healthy=False) as portal:
-            _wait(lambda: _answers(int(portal.environ["PORT"])))
+            services.wait_for(lambda: services.answers(int(portal.environ["PORT"])), 60, "not healthy within a minute")
             took = time.perf_counter() - began
             pids = [portal.process.pid, *portal.pids()]
             memory = _memory_mb(pids)
@@ -88,7 +68,7 @@ def prepare(folder: Path, _options: Options) -> Iterator[Pair]:
         port = services.free_port()
         began = time.perf_counter()
         with subprocess.Popen([sys.executable, "-c", BARE, str(port)], env=dict(os.environ)) as bare:
-            _wait(lambda: _answers(port))
+            services.wait_for(lambda: services.answers(port), 60, "not healthy within a minute")
             took = time.perf_counter() - began
             bare.terminate()
         return took, {}

@@ -12,16 +12,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
+from flask import has_app_context
 from redis import Redis
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from app.extensions import db
 from config import Settings
 from workers.broker import embedded_broker, running_broker
 from workers.supervisor import die_with_parent
@@ -220,10 +222,7 @@ class Bell:
     def start(self) -> None:
         shutil.rmtree(self._folder / "broker" / "appendonlydir", ignore_errors=True)
         self._process = subprocess.Popen(self.broker.command, preexec_fn=die_with_parent)
-        until = time.monotonic() + 20
-        while not self.broker.answers():
-            assert time.monotonic() < until, "the broker does not answer"
-            time.sleep(0.05)
+        wait_for(self.broker.answers, 20, "the broker does not answer", every=0.05)
 
     def stop(self) -> None:
         self.send(signal.SIGKILL)
@@ -368,14 +367,30 @@ def user_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("COV_CORE")}
 
 
-def wait_until_healthy(running: Portal, seconds: float = 60) -> None:
-    """Until /healthz answers 200; otherwise the log says why not."""
+def answers(port: int, path: str = "/healthz") -> bool:
+    """Whether this machine answers 200 there. /healthz asks for worker and scheduler as well, any page for the web part alone."""
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == 200
+    return False
+
+
+def wait_for(what: Callable[[], Any], seconds: float, why: str, *, every: float = 0.01) -> Any:
+    """The first true answer of `what`, asked again and again; each look at the database is a fresh one. On SQLite a look outside a
+    request takes the write lock for a moment: ask less often where much is written meanwhile."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if running.process.poll() is not None:
-            break
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{running.url}/healthz", timeout=5).status_code == 200:
-                return
-        time.sleep(0.1)
-    raise AssertionError("the portal did not become healthy:\n" + running.said()[-4000:])
+        if found := what():
+            return found
+        if has_app_context():
+            db.session.rollback()
+        time.sleep(every)
+    raise AssertionError(why)
+
+
+def wait_until_healthy(running: Portal, seconds: float = 60) -> None:
+    """Until /healthz answers 200; otherwise the log says why not."""
+    port = int(running.environ["PORT"])
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: running.process.poll() is not None or answers(port), seconds, "", every=0.1)
+    if not answers(port):
+        raise AssertionError("the portal did not become healthy:\n" + running.said()[-4000:])

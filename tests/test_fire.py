@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from config import load
 from models import Certificate, CertificateEvent, Enrolment, Invoice, Job, Order, StoredFile, Timer, TrainingPlan
 from tests import home, services
 from tests.factory import Factory
+from tests.services import wait_for
 from tests.walker import let_pass
 
 ENTERPRISE = "91330100MA2AAAA05G"
@@ -66,18 +67,6 @@ class Clerk:
     def token(self, at: str) -> str:
         """The token of a page's forms."""
         return str(re.findall(r'<meta name="csrf-token" content="([^"]+)"', self.http.get(self.product.url + at, timeout=30).text)[0])
-
-
-def wait_for(what: Callable[[], Any], seconds: float, why: str, *, every: float = 0.01) -> Any:
-    """The first true answer of `what`, asked again and again. On SQLite each look outside a request takes the write lock for a moment:
-    ask less often where much is written meanwhile."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := what():
-            return found
-        db.session.rollback()
-        time.sleep(every)
-    raise AssertionError(why)
 
 
 def test_an_order_expires_on_time_though_the_broker_was_emptied(product: services.Portal, inside: Flask) -> None:

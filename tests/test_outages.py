@@ -32,8 +32,9 @@ from tests import home, services
 from tests.factory import Factory
 from tests.people import Person, filled_roster, people_of, photo_zip
 from tests.processes import stopped
+from tests.services import wait_for
 from tests.shop import FIRST, LIVE, SECOND
-from tests.test_fire import Clerk, wait_for
+from tests.test_fire import Clerk
 from tests.walker import let_pass
 
 pytestmark = pytest.mark.own_database

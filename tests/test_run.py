@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ import requests
 import app
 from app.demo import ACCOUNTS, PASSWORD
 from tests import services
+from tests.services import wait_for
 from workers import stamp
 from workers.broker import SIGNS_OF_LIFE
 
@@ -43,15 +44,6 @@ def contents(var_dir: Path) -> str:
         connection.close()
 
 
-def until(true: Callable[[], bool], seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def refused(*arguments: str, **environ: str) -> str:
     """What `python run.py` says when it does not start; it must be short, and no trace of Python."""
     values = {**services.user_environment(), **environ}
@@ -64,8 +56,8 @@ def refused(*arguments: str, **environ: str) -> str:
 
 def test_the_first_start_tells_the_address_and_every_demo_account(var_dir: Path) -> None:
     with services.portal(var_dir) as portal:
-        assert until(lambda: portal.url in portal.said())
-        assert until(lambda: all(each.username in portal.said() for each in ACCOUNTS))
+        wait_for(lambda: portal.url in portal.said(), 30, "its address is not said", every=0.1)
+        wait_for(lambda: all(each.username in portal.said() for each in ACCOUNTS), 30, "an account is not named", every=0.1)
         assert PASSWORD in portal.said()
 
 
@@ -129,14 +121,15 @@ def test_a_killed_supervisor_takes_everything_with_it(var_dir: Path) -> None:
     with services.portal(var_dir) as portal:
         os.kill(portal.process.pid, signal.SIGKILL)
         portal.process.wait()
-        assert until(lambda: portal.pids() == [], 15)
+        wait_for(lambda: portal.pids() == [], 15, "something is left over", every=0.1)
 
 
 def test_a_killed_part_is_started_again_and_that_is_said(var_dir: Path) -> None:
     with services.portal(var_dir) as portal:
         killed = {part: portal.kill(part) for part in ("scheduler", "worker", "standins", "web", "broker")}
         for part, pid in killed.items():
-            assert until(lambda part=part, pid=pid: bool(portal.pids(part)) and pid not in portal.pids(part)), part  # type: ignore[misc]
+            wait_for(lambda part=part, pid=pid: portal.pids(part) and pid not in portal.pids(part), 30, f"{part} was not started again",
+                     every=0.1)
             assert f"[portal] {part} died (signal 9); starting it again" in portal.said()
         services.wait_until_healthy(portal)
 
@@ -170,7 +163,7 @@ def test_a_worker_alone_joins_the_portal_of_its_folder(var_dir: Path) -> None:
                        for key in redis.smembers("rq:workers"))  # type: ignore[union-attr]
 
         try:
-            assert until(waits_for_work)
+            wait_for(waits_for_work, 30, "it does not wait for work", every=0.1)
         finally:
             second.terminate()
             assert second.wait(20) == 0
@@ -211,7 +204,7 @@ def test_a_start_is_not_healthy_by_the_signs_of_life_of_the_run_before(var_dir: 
         before = [portal.redis().get(sign) for sign in SIGNS_OF_LIFE]
         assert None not in before
         os.kill(portal.process.pid, signal.SIGKILL)  # nothing is tidied up
-        assert until(lambda: portal.pids() == [], 15)
+        wait_for(lambda: portal.pids() == [], 15, "something is left over", every=0.1)
     with services.portal(var_dir) as portal:
         now = [portal.redis().get(sign) for sign in SIGNS_OF_LIFE]
         assert None not in now

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -24,6 +23,7 @@ from app.jobs import PERFORM
 from app.operations import readings
 from models import LicenceReading
 from tests import home, licences, services
+from tests.services import wait_for
 from tests.test_run import refused
 
 LICENCE = licences.invent(3)
@@ -62,15 +62,6 @@ def state(reading_id: int) -> LicenceReading:
         return session.get_one(LicenceReading, reading_id, populate_existing=True)
 
 
-def wait_for(what: Callable[[], Any], seconds: float, why: str) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(why)
-
-
 def resident_mb(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -80,10 +71,10 @@ def test_it_is_small_until_a_licence_comes_and_a_kill_in_the_middle_costs_only_t
     (asleep,) = product.pids("ocr")
     assert resident_mb(asleep) < 80
     reading_id = asked()
-    wait_for(lambda: state(reading_id).state == "reading", 60, "the reading never began")
+    wait_for(lambda: state(reading_id).state == "reading", 60, "the reading never began", every=0.05)
     os.kill(asleep, signal.SIGKILL)
     assert state(reading_id).state == "reading", "it was over before the kill: the test proves nothing"
-    wait_for(lambda: state(reading_id).ended, 120, "the reading was not taken up again")
+    wait_for(lambda: state(reading_id).ended, 120, "the reading was not taken up again", every=0.05)
     reading = state(reading_id)
     assert (reading.state, reading.attempts) == ("read", 2)
     assert reading.value("uscc") == LICENCE.uscc
@@ -98,7 +89,7 @@ def test_its_end_is_quick_and_without_a_word(product: services.Portal, inside: F
     (running,) = product.pids("ocr")
     began = time.monotonic()
     os.kill(running, signal.SIGTERM)
-    wait_for(lambda: not Path(f"/proc/{running}").exists() or running not in product.pids("ocr"), 10, "it did not end")
+    wait_for(lambda: not Path(f"/proc/{running}").exists() or running not in product.pids("ocr"), 10, "it did not end", every=0.05)
     assert time.monotonic() - began < 10
     assert "Traceback" not in product.said()
 
@@ -115,10 +106,10 @@ def test_left_out_it_is_not_started_and_one_beside_it_wakes_and_falls_asleep_aga
         alone = subprocess.Popen([sys.executable, str(program)], env={**portal.environ, "OCR": "on", "REDIS_URL": address})
         try:
             for _ in range(2):
-                wait_for(lambda: small(alone), 20, "it is not small")
+                wait_for(lambda: small(alone), 20, "it is not small", every=0.05)
                 Queue("ocr", connection=redis, serializer=JSONSerializer).enqueue_call(PERFORM, args=(0,), timeout=60)
-                wait_for(lambda: resident_mb(alone.pid) > 90, 30, "it did not wake")
-            wait_for(lambda: small(alone), 30, "it did not fall asleep again")
+                wait_for(lambda: resident_mb(alone.pid) > 90, 30, "it did not wake", every=0.05)
+            wait_for(lambda: small(alone), 30, "it did not fall asleep again", every=0.05)
             assert alone.poll() is None, "the same process throughout"
             assert redis.llen("rq:queue:ocr") == 0
         finally:
