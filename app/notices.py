@@ -84,7 +84,7 @@ NOTICES: dict[str, Line] = {
     "seats_offered": Line(("enterprise",), _l("候补到名额"),
                           _l("%(what)s有名额为贵单位保留，请在 %(remark)s 前生成订单，逾期让给下一家。"), "ok"),
     "offer_lapsed": Line(("enterprise",), _l("候补名额逾期"),
-                         _l("%(what)s为贵单位保留的名额逾期未用，已让给下一家。如仍需要，请重新候补。"), "warn"),
+                         _l("%(what)s为贵单位保留的名额逾期未用，已释放。如仍需要：尚有名额的可直接报名，没有的可重新候补。"), "warn"),
     "waitlist_closed": Line(("enterprise",), _l("候补结束"), _l("%(what)s的报名已结束，候补随之结束。"), "neutral"),
     "invoice_failed": Line(("enterprise", "institution"), _l("发票开具失败"), _l("%(what)s的发票开具失败：%(remark)s"), "bad"),
     "red_letter_due": Line(("institution",), _l("红字发票待上传"),

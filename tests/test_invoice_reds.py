@@ -59,6 +59,7 @@ def test_a_whole_refund_takes_the_whole_invoice_back_and_a_repeat_nothing_more(s
     page = shop.login(FIRST).get(f"/orders/{issued.id}").text
     assert "红字发票" in page
     assert "-¥2,490.00" in page
+    assert "开具红字发票" in page, "it stands in the line of what happened"
 
 
 def test_parts_are_taken_back_one_by_one_and_the_invoice_stays(shop: Shop, issued: Look, run_jobs: Any) -> None:

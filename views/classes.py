@@ -82,7 +82,7 @@ class ClassView(PortalView):
     def open(self, plan_id: int) -> Any:
         plan = self.fetch(TrainingPlan, plan_id)
         ended = classes.open_class(plan, early=request.form.get("early") == "1", actor=self.actor)
-        said(_("已开班，报名结束。%(n)s 个未支付的订单已失效。", n=ended) if ended else _("已开班，报名结束。"))
+        said(_("已开班，报名结束。%(n)s 个未支付的订单已关闭。", n=ended) if ended else _("已开班，报名结束。"))
         return self.to("show", plan_id=plan_id)
 
     @page("/<int:plan_id>/attendance", "attendance", ("POST",))

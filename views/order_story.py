@@ -38,8 +38,8 @@ def story(order: Order, payments: Sequence[Payment], leavings: Sequence[Leaving]
         events.append(Event(order.paid_at, _("报名成功"), "ok", _("%(n)s 人", n=order.people)))
     events += [Event(each.at, _("计划取消") if each.cause == "plan" else _("退班"), "bad", _("%(n)s 人", n=each.people))
                for each in leavings]
-    if order.invoice is not None and order.invoice.issued_at is not None:
-        events.append(Event(order.invoice.issued_at, _("开具发票"), "ok"))
+    events += [Event(each.issued_at, _("开具红字发票"), "", f"-{yuan(each.amount_fen)}") if each.is_red else
+               Event(each.issued_at, _("开具发票"), "ok") for each in order.invoices if each.issued_at is not None]
     # What happened in the same second stays in the order of the journey.
     return sorted(events, key=lambda event: event.at or order.expires_at)[::-1]
 
