@@ -62,6 +62,11 @@ def _state(_view: Any, _context: Any, job: Job, _name: str) -> Markup:
     return Markup("<span class='badge badge-{}'>{}</span>").format(TONES[job.state], words)
 
 
+def _subject(_view: Any, _context: Any, job: Job, _name: str) -> str:
+    """What recurs is about nothing."""
+    return str(job.subject_id or "")
+
+
 def _progress(_view: Any, _context: Any, job: Job, _name: str) -> str:
     return f"{job.done_units:,} / {job.total_units:,}" if job.total_units else ""
 
@@ -78,7 +83,7 @@ class JobView(ReadOnlyView):
         "due_at": _l("到期"), "attempts": _l("次数"), "error": _l("原因"), "finished_at": _l("完成时间"), "created_at": _l("创建时间"),
         "lease_until": _l("占用到"),
         "enterprise_id": _l("企业编号"), "institution_id": _l("培训机构编号"), "authority_id": _l("主管部门编号")}
-    column_formatters = {"name": _title, "state": _state, "total_units": _progress}
+    column_formatters = {"name": _title, "subject_id": _subject, "state": _state, "total_units": _progress}
     column_choices = {"state": [*STATES.items()], "name": [*TITLES.items()]}
 
     @action("again", _l("重新运行"), _l("重新运行所选的失败任务？"))
