@@ -37,9 +37,9 @@ STATES: dict[str, Any] = {"waiting": _l("等待"), "running": _l("运行中"), "
 TONES = {"waiting": "secondary", "running": "primary", "done": "success", "failed": "danger"}
 
 
-def shanghai(_view: Any, value: datetime, _name: str) -> str:
+def shanghai(_view: Any, value: datetime, _name: str) -> Markup:
     """2026-11-27 09:30:05, Shanghai time."""
-    return value.astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+    return Markup("<span class='text-nowrap'>{:%Y-%m-%d %H:%M:%S}</span>").format(value.astimezone(clock.SHANGHAI))
 
 
 class ReadOnlyView(Guarded, ModelView):
@@ -67,8 +67,8 @@ def _subject(_view: Any, _context: Any, job: Job, _name: str) -> str:
     return str(job.subject_id or "")
 
 
-def _progress(_view: Any, _context: Any, job: Job, _name: str) -> str:
-    return f"{job.done_units:,} / {job.total_units:,}" if job.total_units else ""
+def _progress(_view: Any, _context: Any, job: Job, _name: str) -> Markup:
+    return Markup("<span class='text-nowrap'>{:,} / {:,}</span>").format(job.done_units, job.total_units) if job.total_units else Markup("")
 
 
 class JobView(ReadOnlyView):
