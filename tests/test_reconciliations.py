@@ -277,3 +277,32 @@ def test_what_went_back_in_the_console_on_several_days_is_booked_on_each(shop: S
     assert shop.count(Notice, event="refunded") == 2  # that of before, and this one
     assert finance.get(f"/finance/{payment_id}").text.count("只作登记") == 3
     assert finance.get(f"/finance/days?until={time.shanghai_day()}").text.count(">相符<") == 3
+
+
+def test_what_was_booked_before_its_bills_came_moves_to_their_days(shop: Shop, bought: Look, clock: Any) -> None:
+    days = []
+    for fen in (20_000, bought.amount_fen - 21_000):
+        shop.standins.control("alipay", "refund", {"order_no": bought.number, "amount_fen": fen})
+        days.append(time.shanghai_day())
+        clock.advance(days=1)
+    with shop.tables():
+        payment_id = db.session.query(Payment).one().id
+    shop.login("province").post(f"/finance/{payment_id}/elsewhere", data={"reason": "线下误退"})
+    with shop.tables():
+        reconciliations.approve_elsewhere(db.session.query(Refund).filter_by(elsewhere=True).one(), actor=ANNA)
+
+    def booked() -> list[Any]:
+        with shop.tables():
+            return [(row.done_on, row.amount_fen) for row in db.session.query(Refund).filter_by(elsewhere=True).order_by(Refund.done_on)]
+
+    assert booked() == [(time.shanghai_day(), bought.amount_fen - 1000)], "no bill tells its day yet"
+    for _each in range(2):  # twice: the second time nothing moves
+        assert reconcile(shop) == []
+        assert booked() == [(days[0], 20_000), (days[1], bought.amount_fen - 21_000)]
+    with shop.tables():
+        assert all(row.our_refunded_fen == row.their_refunded_fen for row in db.session.query(Reconciliation))
+    assert shop.count(Payment, refund_fen=bought.amount_fen) == 1
+    assert shop.count(Invoice, state="cancelled", amount_fen=0) == 1, "nothing was invoiced yet, and nothing will be"
+    assert shop.audits("book_refund_days") == 2
+    clock.advance(days=1)
+    assert reconcile(shop) == []

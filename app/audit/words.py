@@ -44,7 +44,7 @@ VERBS: dict[str, Any] = {
     "mark_mismatch": _l("标记不相符"), "confirm_person": _l("核对相符"), "correct_person": _l("更正报名信息"),
     "upload_photos": _l("批量上传照片"), "upload_photo": _l("上传一张照片"),
     "create_order": _l("生成订单"), "cancel_order": _l("取消订单"), "expire_order": _l("订单超时关闭"),
-    "close_order": _l("订单因开班关闭"), "pay_order": _l("订单支付成功"),
+    "close_order": _l("订单因开班关闭"), "book_refund_days": _l("按账单日期登记退款"), "pay_order": _l("订单支付成功"),
     "receive_payment": _l("收到支付通知"), "settle_payment": _l("支付处理完毕"), "refund_payment": _l("退款"),
     "seats_differ": _l("发现名额不符"), "join_waitlist": _l("加入候补"), "leave_waitlist": _l("退出候补"),
     "offer_seats": _l("候补名额保留"), "lapse_offer": _l("候补名额逾期"), "close_waitlist": _l("候补结束"),

@@ -166,8 +166,23 @@ def run_reconciliation(row_id: int, report: Callable[[int, int], None]) -> None:
         raise
     with transaction():
         _keep(row_id, lines or [])
+        _book_console(merchant_id, day)
         _finish(row_id, lines or [])
     report(1, 1)
+
+
+def _book_console(merchant_id: int, day: date) -> None:
+    """What went back in the console and is in this bill counts on its day; another day that counted it, and was compared, is compared
+    once more."""
+    named = exists().where(Reconciliation.id == BillEntry.reconciliation_id, Reconciliation.day == day,
+                           BillEntry.kind == "refund", BillEntry.trade_no == Payment.trade_no)
+    booked = exists().where(Refund.payment_id == Payment.id, Refund.elsewhere, Refund.state == "done")
+    moved: set[date] = set()
+    for payment in db.session.scalars(select(Payment).where(Payment.merchant_id == merchant_id, named, booked).order_by(Payment.id)).all():
+        moved |= refunds.book_days(payment)
+    for row in db.session.scalars(select(Reconciliation).where(
+            Reconciliation.merchant_id == merchant_id, Reconciliation.day.in_(moved - {day}), Reconciliation.state == "done")).all():
+        again(row, actor=SYSTEM)
 
 
 def _note(row_id: int, error: GatewayError) -> None:

@@ -191,7 +191,7 @@ def approve_elsewhere(refund: Refund, *, actor: Actor) -> None:
         _begin_return(payment)
         audit.record(actor, "approve_refund", refund, _facts(refund))
         total = refund.amount_fen
-        for number, (at, fen) in enumerate(_gone_by_day(payment, total)):
+        for number, (at, fen) in enumerate(_gone_by_day(payment, total, clock.now())):
             part = refund if not number else _part_of(refund)
             part.amount_fen = fen
             session.flush()
@@ -199,9 +199,10 @@ def approve_elsewhere(refund: Refund, *, actor: Actor) -> None:
                   approved_by=actor.name)
 
 
-def _gone_by_day(payment: Payment, total: int) -> list[tuple[datetime, int]]:
+def _gone_by_day(payment: Payment, total: int, rest_at: datetime) -> list[tuple[datetime, int]]:
     """When a trade went back in the console, and how much on each Shanghai day, as the bills that are here have it; what none of them has
-    went back now. Where they have more than is to be booked, all of it is booked on the last day: comparing names the difference."""
+    went back at `rest_at`, until one has it (`book_days`). Where they have more than is to be booked, all of it is booked on the last
+    day: comparing names the difference."""
     ours = exists().where(Refund.request_no == BillEntry.request_no)
     days: dict[date, tuple[datetime, int]] = {}
     for at, fen in db.session.execute(select(BillEntry.at, BillEntry.amount_fen).where(
@@ -210,7 +211,34 @@ def _gone_by_day(payment: Payment, total: int) -> list[tuple[datetime, int]]:
     found, left = list(days.values()), total - sum(fen for _at, fen in days.values())
     if left < 0:
         return [(found[-1][0], total)]
-    return found if not left else [*found, (clock.now(), left)]
+    return found if not left else [*found, (rest_at, left)]
+
+
+def book_days(payment: Payment) -> set[date]:
+    """A bill has come that has more of what went back in the console: each part counts on its own day now. In the caller's transaction;
+    returns the days that counted another sum before. Nothing else of a booked refund changes, nor what they come to."""
+    session = db.session
+    session.refresh(payment, with_for_update={"of": Payment})
+    booked = list(session.scalars(select(Refund).where(Refund.payment_id == payment.id, Refund.elsewhere, Refund.state == "done")
+                                  .order_by(Refund.done_at, Refund.id)))
+    if not booked or booked[-1].done_at is None:
+        return set()
+    before = [(each.done_on, each.amount_fen) for each in booked]
+    wanted = _gone_by_day(payment, sum(each.amount_fen for each in booked), booked[-1].done_at)
+    if len(wanted) < len(booked) or [(clock.shanghai_day(at), fen) for at, fen in wanted] == before:
+        return set()
+    for number, (at, fen) in enumerate(wanted):
+        part = booked[number] if number < len(booked) else _part_of(booked[0])
+        part.amount_fen = fen
+        if number < len(booked):
+            part.done_at, part.done_on = at, clock.shanghai_day(at)
+            continue
+        session.flush()
+        workflow.move(Refund, [part.id], "state", REFUND_MOVES, "proposed", "done", done_at=at, done_on=clock.shanghai_day(at),
+                      approved_at=booked[0].approved_at, approved_by_id=booked[0].approved_by_id, approved_by=booked[0].approved_by)
+    session.flush()
+    audit.record(SYSTEM, "book_refund_days", payment, {"order": payment.order_number, "days": len(wanted)})
+    return {day for day, _fen in before if day is not None}
 
 
 def _part_of(refund: Refund) -> Refund:
