@@ -29,6 +29,8 @@ class TrainingPlan(Reviewed, Model):
         CheckConstraint("attendance_confirmed_at IS NULL OR class_opened_at IS NOT NULL", name="training_plan_class_order"),
         CheckConstraint("cancelled_at IS NULL OR (review_state = 'approved' AND class_opened_at IS NULL)",
                         name="training_plan_cancelled"),
+        # What enrolments copy is held by one key of theirs.
+        Index("training_plan_owner", "id", "institution_id", "authority_id", unique=True),
     )
     review_kind = "training_plan"
 

@@ -6,8 +6,19 @@ from datetime import date, datetime
 from typing import Any
 
 from flask_appbuilder import Model
-from sqlalchemy import JSON, CheckConstraint, ColumnElement, ForeignKey, Index, LargeBinary, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from app.crypto import Sealed
 from app.identifiers import mask_id_number, mask_phone
@@ -102,6 +113,9 @@ class Enrolment(Model):
     __tablename__ = "enrolment"
     __table_args__ = (
         UniqueConstraint("batch_id", "id_number_index", name="enrolment_once_in_batch"),
+        # One key in place of three: each row of thousands is looked at once, and what is copied cannot be another plan's.
+        ForeignKeyConstraint(["plan_id", "institution_id", "authority_id"],
+                             ["training_plan.id", "training_plan.institution_id", "training_plan.authority_id"], name="enrolment_plan"),
         CheckConstraint("state IN ('draft','held','enrolled','withdrawn','discarded')", name="enrolment_state"),
         CheckConstraint("state NOT IN ('held','enrolled','withdrawn') OR order_id IS NOT NULL OR carried_from_id IS NOT NULL",
                         name="enrolment_order_evidence"),
@@ -112,10 +126,10 @@ class Enrolment(Model):
     )
     id: Mapped[Id]
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("import_batch.id"))
-    plan_id: Mapped[int] = mapped_column(ForeignKey("training_plan.id"), index=True)
+    plan_id: Mapped[int] = mapped_column(BigInteger, index=True)
     enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprise.id"), index=True)
-    institution_id: Mapped[int] = mapped_column(ForeignKey("institution.id"), index=True)
-    authority_id: Mapped[int] = mapped_column(ForeignKey("authority.id"), index=True)
+    institution_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    authority_id: Mapped[int] = mapped_column(BigInteger, index=True)
     order_id: Mapped[int | None] = mapped_column(ForeignKey("order_.id"))
     state: Mapped[State] = mapped_column(String(20), default="draft")
     name: Mapped[str] = mapped_column(String(50), index=True)
@@ -142,9 +156,9 @@ class Enrolment(Model):
 
     batch: Mapped[ImportBatch | None] = relationship(back_populates="enrolments")
     carried_from: Mapped[Enrolment | None] = relationship(remote_side="Enrolment.id")
-    plan: Mapped[TrainingPlan] = relationship()
+    plan: Mapped[TrainingPlan] = relationship(primaryjoin=lambda: TrainingPlan.id == foreign(Enrolment.plan_id))
     enterprise: Mapped[Enterprise] = relationship()
-    institution: Mapped[Institution] = relationship()
+    institution: Mapped[Institution] = relationship(primaryjoin=lambda: Institution.id == foreign(Enrolment.institution_id))
     occupation: Mapped[Occupation] = relationship()
     level: Mapped[SkillLevel] = relationship()
     title: Mapped[Title] = relationship()

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from openpyxl import load_workbook
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
 
-from app.extensions import db
+from app.extensions import db, transaction
 from models import AuditEvent, Enrolment, ImportBatch, Job, TrainingPlan
 from tests.people import Person, filled_roster, people_of
 
@@ -204,6 +205,17 @@ def test_an_import_that_died_half_way_leaves_nothing_and_is_done_after(login: An
     clock.advance(seconds=31)
     assert run_jobs() == 1
     assert (only_batch().state, len(db.session.scalars(select(Enrolment)).all())) == ("clean", 3)
+
+
+@pytest.mark.parametrize("column", ["institution_id", "authority_id"])
+def test_nobody_can_be_written_under_another_institution_or_authority_than_the_plans(make: Any, plan: TrainingPlan, column: str) -> None:
+    person, other = make.paid(plan, 1).enrolments[0], make.plan(institution="nbp")
+    assert getattr(person, column) != getattr(other, column)
+    with pytest.raises(IntegrityError), transaction() as session:
+        session.execute(update(Enrolment).where(Enrolment.id == person.id).values({column: getattr(other, column)}))
+    same = {"plan_id": other.id, "institution_id": other.institution_id, "authority_id": other.authority_id}
+    with transaction() as session:
+        session.execute(update(Enrolment).where(Enrolment.id == person.id).values(same))
 
 
 def test_another_enterprises_list_is_not_found(login: Any, make: Any, plan: TrainingPlan) -> None:
