@@ -60,6 +60,7 @@ def test_a_corrected_certificate_has_a_new_number_and_names_the_old_one(login: A
     run()
     number = id_number(9999)
     city = login("hangzhou")
+    assert "换发后原证书失效" in city.get(f"/certificates/{certificate.id}/replace").text, "what cannot be taken back is asked about"
     wrong = city.post(f"/certificates/{certificate.id}/replace", data={
         "cause": "corrected", "name": certificate.name, "id_number": "330106199001010019", "reason": "身份证号录入有误"})
     assert "身份证号不正确" in wrong.text
