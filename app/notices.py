@@ -63,7 +63,7 @@ NOTICES: dict[str, Line] = {
     "cancel_granted": Line(("institution",), _l("计划取消已同意"), _l("%(what)s的取消已同意并生效。"), "ok"),
     "cancel_refused": Line(("institution",), _l("计划取消未同意"), _l("%(what)s的取消未获同意：%(remark)s"), "bad"),
     "plan_cancelled": Line(("enterprise",), _l("培训计划已取消"), _l("%(what)s已取消：%(remark)s 已支付的款项原路退回。"), "bad"),
-    "plan_cancelled_unpaid": Line(("enterprise",), _l("培训计划已取消"), _l("%(what)s已取消，报名和订单随之取消：%(remark)s"), "bad"),
+    "plan_cancelled_unpaid": Line(("enterprise",), _l("培训计划已取消（未付款）"), _l("%(what)s已取消，报名和订单随之取消：%(remark)s"), "bad"),
     "withdrawal_asked": Line(("institution",), _l("退班申请待办理"), _l("%(what)s申请从“%(remark)s”退班，等待办理。")),
     "withdrawal_granted": Line(("enterprise", "institution"), _l("退班已办理"), _l("%(what)s已从“%(remark)s”退班，名额已释放。"), "warn"),
     "withdrawal_refused": Line(("enterprise",), _l("退班申请未同意"), _l("%(what)s从“%(remark)s”退班的申请未获同意。"), "bad"),
