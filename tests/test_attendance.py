@@ -15,6 +15,7 @@ from app.operations import attendance, classes
 from app.operations.scanning import short_code
 from models import AuditEvent, Parameter, TrainingPlan
 from tests.classes import confirmed, days, held, marks, people
+from tests.test_scores import kept
 
 ENTERPRISE = "91330100MA2AAAA05G"
 FETCH = {"X-Requested-With": "fetch"}
@@ -111,10 +112,67 @@ def test_a_sheet_is_downloaded_filled_in_and_taken(login: Any, make: Any) -> Non
     sheet.cell(3, 4).value = None
     sheet.cell(4, 5).value = "缺勤"
     sheet.cell(5, 7).value = "缺"
-    assert "考勤已写入，3 处有变化" in bring(client, plan, book).text
+    asked = bring(client, plan, book).text
+    assert people(plan)[0].name in asked, "an absence would be taken back"
+    assert marks(plan) == {(0, 0): "absent"}, "nothing is written before the answer"
+    assert "考勤已写入，3 处有变化，其中替换原有考勤 1 处" in answer(client, plan, asked).text
     assert marks(plan) == {(1, 1): "absent"}
     client.post(f"/classes/{plan.id}/confirm")
     assert results(plan) == ["full", "full", "absent", "full"]
+
+
+def answer(client: Any, plan: TrainingPlan, page: str, which: str = "all") -> Any:
+    return client.post(f"/classes/{plan.id}/attendance/upload/take", data={"kept": kept(page), "which": which}, follow_redirects=True)
+
+
+def test_a_sheet_from_before_later_marks_asks_by_person_before_it_takes_them_back(login: Any, make: Any) -> None:
+    plan, client = held(make), login("hjp")
+    book, sheet = sheet_of(client, plan)
+    tick(client, plan, cell(plan, 0, None), cell(plan, 1, 0))
+    client.post(f"/classes/{plan.id}/attendance/scan", data={"session": days(plan)[2], "code": short_code(plan.id, people(plan)[2].id)})
+    sheet.cell(5, 6).value = sheet.cell(6, 4).value = "缺"
+    before = {(1, 0): "absent", (2, 2): "present"}
+    asked = bring(client, plan, book).text
+    for words in (people(plan)[0].name, people(plan)[1].name, people(plan)[2].name, "整体缺勤", "页面登记", "扫码签到",
+                  "有 3 处与已有考勤不同，还没有写入", "另有 1 处是新登记的"):
+        assert words in asked, words
+    assert people(plan)[3].name not in asked, "what is only added is nobody's loss"
+    assert (marks(plan), people(plan)[0].attendance_mark) == (before, "absent")
+    assert "考勤已写入，1 处有变化。" in answer(client, plan, asked, "fresh").text
+    assert (marks(plan), people(plan)[0].attendance_mark) == ({**before, (3, 0): "absent"}, "absent")
+    assert login("nbp").post(f"/classes/{plan.id}/attendance/upload/take", data={"kept": kept(asked), "which": "all"}).status_code == 404
+    for _twice in range(2):
+        assert "考勤已写入" in answer(client, plan, asked).text
+        assert marks(plan) == {(2, 2): "absent", (3, 0): "absent"}
+    assert people(plan)[0].attendance_mark is None
+
+
+def test_a_mark_made_while_the_person_looked_is_not_written_over(login: Any, make: Any) -> None:
+    plan, other, client = held(make), held(make), login("hjp")
+    book, sheet = sheet_of(client, plan)
+    sheet.cell(6, 4).value = "缺"
+    tick(client, plan, cell(plan, 1, 2))
+    asked = bring(client, plan, book).text
+    client.post(f"/classes/{plan.id}/attendance/scan", data={"session": days(plan)[0], "code": short_code(plan.id, people(plan)[3].id)})
+    stale = answer(client, plan, asked).text
+    assert f"{people(plan)[3].name} 的考勤刚被修改过，表格没有写入" in stale
+    assert marks(plan) == {(1, 2): "absent", (3, 0): "present"}
+    for place, text in ((plan, "x"), (plan, ""), (other, kept(asked))):
+        told = client.post(f"/classes/{place.id}/attendance/upload/take", data={"kept": text, "which": "all"}, follow_redirects=True).text
+        assert "请重新上传登记表" in told
+    client.get("/lang/en")
+    english = bring(client, plan, book).text
+    assert "not been written" in english
+    assert "Slip scanned" in english, "a sheet of one language is read in the other"
+
+
+def test_an_empty_cell_says_nothing_of_who_still_has_to_be_settled(login: Any, make: Any) -> None:
+    plan, client = held(make), login("hjp")
+    client.post(f"/classes/{plan.id}/attendance/scan", data={"session": days(plan)[2], "code": short_code(plan.id, people(plan)[0].id)})
+    book, sheet = sheet_of(client, plan)
+    sheet.cell(4, 6).value, sheet.cell(5, 6).value = "缺", "到"
+    assert "考勤已写入，2 处有变化" in bring(client, plan, book).text
+    assert marks(plan) == {(0, 2): "present", (1, 2): "absent", (2, 2): "present"}
 
 
 def test_one_wrong_row_and_nothing_of_a_sheet_is_written(login: Any, make: Any) -> None:

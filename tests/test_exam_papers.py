@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.operations.papers import token
-from models import ExamPlan, Sitting, TrainingPlan
+from models import ExamPlan, ExamRoom, Sitting, TrainingPlan
 from tests.shop import FIRST as ENTERPRISE
 from tests.shop import SECOND as OTHER
 
@@ -86,6 +86,27 @@ def test_the_sheet_of_one_room_is_that_rooms(login: Any, make: Any) -> None:
     client = login("hjp")
     assert people[0].enrolment.name in text(client.post(f"/exams/{exam.id}/sign-in", data={"room": str(people[0].room_id)}).data)
     assert client.post(f"/exams/{exam.id}/sign-in", data={"room": str(sittings(other)[0].room_id)}).status_code == 404
+
+
+def test_the_sheet_follows_room_and_seat_after_moves_by_hand(login: Any, make: Any) -> None:
+    exam = make.exam(people=4)
+    one, two, three, four = people = sittings(exam)
+    second = ExamRoom(exam_plan_id=exam.id, number=2, occupation_id=one.room.occupation_id, place="")
+    db.session.add(second)
+    for each in people:
+        each.seat += 10
+    db.session.flush()
+    one.room, one.seat = second, 1
+    two.seat, three.seat, four.seat = 5, 2, 1
+    db.session.commit()
+    sheet = PdfReader(io.BytesIO(login("hjp").post(f"/exams/{exam.id}/sign-in").data))
+    first, last = (page.extract_text() for page in sheet.pages)
+    places = [first.index(each.ticket_number) for each in (four, three, two)]
+    assert places == sorted(places)
+    assert "第 1 考场" in first
+    assert "第 2 考场" in last
+    assert one.ticket_number in last
+    assert one.ticket_number not in first
 
 
 def test_who_has_left_since_is_on_no_paper_and_not_let_in(login: Any, make: Any) -> None:

@@ -98,6 +98,28 @@ def test_a_scan_that_comes_late_keeps_its_time_and_mends_a_mark(login: Any, make
     assert marks(plan)[0, 2] == "absent", "a person's word comes after the scan"
 
 
+def test_who_is_away_as_a_whole_and_signs_in_is_told_and_asked_about(login: Any, make: Any) -> None:
+    plan, client = held(make), login("hjp")
+    name = people(plan)[0].name
+    client.post(f"/classes/{plan.id}/attendance/marks", data={"away": [f"{people(plan)[0].id}-0"]})
+    assert "却有扫码签到记录" not in client.get(f"/classes/{plan.id}/attendance").text
+    answer = scan(client, plan, slip(plan, 0)).json
+    assert f"{name}签到成功。注意：{name}标为整体缺勤" in answer["message"]
+    assert answer["tone"] == "warn"
+    assert "整体缺勤" in scan(client, plan, slip(plan, 0)).json["message"], "a second time too"
+    other = scan(client, plan, slip(plan, 1)).json
+    assert "整体缺勤" not in other["message"]
+    assert not other["tone"]
+    client.post(f"/classes/{plan.id}/attendance/sessions/{days(plan)[2]}/settle")
+    for page in (f"/classes/{plan.id}/attendance", f"/classes/{plan.id}"):
+        assert f"{name}标为整体缺勤，却有扫码签到记录，请核对。缺勤 1 人" in client.get(page).text, page
+    typed = client.post(f"/classes/{plan.id}/attendance/scan", data={"session": days(plan)[1], "code": slip(plan, 0)},
+                        follow_redirects=True)
+    assert "标为整体缺勤" in typed.text
+    client.get("/lang/en")
+    assert "marked absent from the whole training" in scan(client, plan, slip(plan, 0)).json["message"]
+
+
 def test_who_did_not_scan_is_proposed_and_a_person_decides(login: Any, make: Any) -> None:
     plan, client = held(make), login("hjp")
     scan(client, plan, slip(plan, 0))

@@ -39,7 +39,9 @@ def decide(client: Any, verdict: str, remark: str = "") -> Any:
 
 def test_from_the_request_to_the_second_confirmation(login: Any, plan: TrainingPlan) -> None:
     client, city = login("hjp"), login("hangzhou")
-    assert "等待" in ask(client, plan).text
+    assert "等待" in (asked := ask(client, plan).text)
+    assert 'href="#unlock">已申请解锁，查看</a>' in asked
+    assert ">申请解锁<" not in asked, "it is asked already"
     assert plan.name in city.get("/reviews/attendance/").text
     assert REASON in city.get(f"/reviews/attendance/{the_request().id}").text
     assert "已解锁" in decide(city, "granted").text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
 
@@ -15,21 +16,29 @@ from sqlalchemy.orm import joinedload
 from app import presentation, scope
 from app.errors import Conflict, PortalError
 from app.extensions import db
-from app.operations import attendance, attendance_sheets, classes, scanning, unlocking
+from app.operations import attendance, attendance_sheets, attendance_uploads, classes, scanning, unlocking
 from app.operations.papers import Paper
 from models import AttendanceMark, Enrolment, TrainingPlan
+from views import kept
 from views.base import PortalView, download, page, said, uploaded, wants_json
 from views.listing import Filter, Listing, Search, like, listing
 
 PEOPLE = (joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
 # A class of this size is one page; the rare larger one has several.
 PAGE = 200
+SHOWN_DIFFERENCES = 500
+SOURCES = {"hand": _l("页面登记"), "workbook": _l("上传表格"), "scan": _l("扫码签到记录"), "settled": _l("核对未扫码人员"),
+           "rule": _l("按缺课规则")}
 
 
-def question(counts: classes.Attendance) -> str:
-    """What is asked before 确认考勤."""
-    return str(_("缺勤 %(absent)s 人，其余 %(full)s 人为全勤。确认后须经主管部门同意才能修改，确定吗？", absent=counts.absent,
-                 full=counts.full))
+def question(plan: TrainingPlan, counts: classes.Attendance) -> str:
+    """What is asked before 确认考勤, with those who contradict themselves."""
+    asked = str(_("缺勤 %(absent)s 人，其余 %(full)s 人为全勤。确认后须经主管部门同意才能修改，确定吗？", absent=counts.absent,
+                  full=counts.full))
+    if not (names := attendance.away_yet_scanned(plan)):
+        return asked
+    some = "、".join(names[:5]) + (_(" 等 %(n)s 人", n=len(names)) if len(names) > 5 else "")
+    return _("%(names)s标为整体缺勤，却有扫码签到记录，请核对。", names=some) + asked
 
 
 class AttendanceView(PortalView):
@@ -64,7 +73,7 @@ class AttendanceView(PortalView):
         sheet = attendance.sheet(plan, rows.rows)
         return self.page(
             "portal/attendance/show.html", plan=plan, title=_("%(name)s考勤", name=plan.name), listing=rows, faults=faults,
-            sheet=sheet, counts=counts, question=question(counts),
+            sheet=sheet, counts=counts, question=question(plan, counts),
             least=attendance.least_missed(plan),
             locked=plan.attendance_confirmed_at is not None, closed_to_confirming=classes.obstacle_to_confirming(plan),
             unsettled=[each for each in sheet.sessions if each.unsettled], requests=unlocking.requests_of(plan),
@@ -81,7 +90,7 @@ class AttendanceView(PortalView):
         if wants_json():
             counts = classes.attendance_of(plan)
             return jsonify(**attendance.told(plan, {person for person, _day in away ^ shown}), absent=counts.absent,
-                           question=question(counts))
+                           question=question(plan, counts))
         said(_("考勤已保存，%(n)s 处有变化。", n=changed))
         day_id = request.form.get("day", "")
         return self.to("session", plan_id=plan_id, day_id=int(day_id)) if day_id.isdecimal() else self.to("show", plan_id=plan_id)
@@ -136,16 +145,24 @@ class AttendanceView(PortalView):
             return self.to("scanner", plan_id=plan_id, session=day)
         words = self._words(found)
         if not wants_json():
-            said(words)
+            said(words, "warning" if found.away_as_a_whole else "success")
             return self.to("scanner", plan_id=plan_id, session=day)
         scanned, people = scanning.head_count(plan, day)
         person = found.person
-        return jsonify(message=words, again=found.again, name=person.name, occupation=person.occupation.name,
+        return jsonify(message=words, again=found.again, tone="warn" if found.away_as_a_whole else "",
+                       name=person.name, occupation=person.occupation.name,
                        enterprise=person.enterprise.name, scanned=scanned, people=people,
                        portrait=url_for("FileView.show", file_id=person.portrait_id) if person.portrait_id else "")
 
+    @classmethod
+    def _words(cls, found: scanning.Scanned) -> str:
+        words = cls._answer(found)
+        if found.away_as_a_whole:
+            words += _("注意：%(name)s标为整体缺勤，签到不会改变这一标记。如已恢复培训，请在考勤页取消整体缺勤。", name=found.person.name)
+        return words
+
     @staticmethod
-    def _words(found: scanning.Scanned) -> str:
+    def _answer(found: scanning.Scanned) -> str:
         at = presentation.moment(found.at)[-5:]
         if found.again:
             return str(_("%(name)s %(at)s 已经签到，无需再扫。", name=found.person.name, at=at))
@@ -162,13 +179,29 @@ class AttendanceView(PortalView):
         plan = self._plan(plan_id)
         _name, data = uploaded("workbook")
         try:
-            changed = attendance_sheets.upload(plan, data, actor=self.actor)
-        except attendance_sheets.AttendanceFaults as error:
+            found = attendance_uploads.read(plan, data)
+        except attendance_uploads.AttendanceFaults as error:
             if wants_json():
                 raise
             return self._show(plan, error.faults), 422
-        said(_("考勤已写入，%(n)s 处有变化。", n=changed))
-        return self.to("show", plan_id=plan_id)
+        if found.differences:
+            return self.page("portal/attendance/compare.html", plan=plan, title=_("核对考勤改动"), found=found, sources=SOURCES,
+                             kept=kept.keep([astuple(each) for each in found.changes], f"attendance:{plan.id}"), shown=SHOWN_DIFFERENCES)
+        return self._taken(plan, found.changes)
+
+    @page("/<int:plan_id>/attendance/upload/take", "mark", ("POST",))
+    def take(self, plan_id: int) -> Any:
+        """What was uploaded, now that what it replaces was seen."""
+        plan = self._plan(plan_id)
+        rows = kept.opened(request.form.get("kept", ""), f"attendance:{plan.id}", _("考勤没有写入。请重新上传登记表。"))
+        changes = [attendance_uploads.Change(*row) for row in rows]
+        return self._taken(plan, [each for each in changes if request.form.get("which") == "all" or not each.replaces])
+
+    def _taken(self, plan: TrainingPlan, changes: Sequence[attendance_uploads.Change]) -> Any:
+        written, replaced = attendance_uploads.take(plan, changes, actor=self.actor), sum(each.replaces for each in changes)
+        said(_("考勤已写入，%(n)s 处有变化，其中替换原有考勤 %(m)s 处。", n=written, m=replaced) if written and replaced
+             else _("考勤已写入，%(n)s 处有变化。", n=written))
+        return self.to("show", plan_id=plan.id)
 
     @page("/<int:plan_id>/attendance/<any(slips, record, printed):kind>", "download", ("POST",))
     def paper(self, plan_id: int, kind: str) -> Any:

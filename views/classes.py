@@ -15,6 +15,7 @@ from app.errors import Conflict
 from app.extensions import will_write
 from app.operations import attendance, classes, corrections, unlocking
 from models import Enrolment, TrainingPlan
+from views.attendance import question
 from views.base import PortalView, download, page, said
 from views.listing import Filter, Search, chosen_ids, like, listing
 from views.plans import DETAIL, occupation_names
@@ -68,14 +69,15 @@ class ClassView(PortalView):
         plan = self.fetch(TrainingPlan, plan_id, *DETAIL)
         if plan.review_state != "approved":
             raise Conflict(_("培训计划审核通过后才能招生和开班。"))
+        counts = classes.attendance_of(plan)
         rows = listing(self._people(plan), order=(Enrolment.id,), searches=self._search(), filters=self._filters(plan),
                        options=PEOPLE, size=100)
         return self.page(
             "portal/classes/show.html", plan=plan, title=plan.name, occupation_names=occupation_names(plan),
-            enterprises=classes.enrolled_enterprises(plan, actor=self.actor), attendance=classes.attendance_of(plan),
+            enterprises=classes.enrolled_enterprises(plan, actor=self.actor), attendance=counts,
             listing=rows, sheet=attendance.sheet(plan, rows.rows), standing=standing_of(plan), unsettled=attendance.unsettled(plan),
             to_check=corrections.waiting_in(plan), unlock=unlocking.open_request(plan), pending=classes.pending_orders(plan),
-            closed_to_opening=classes.obstacle_to_opening(plan),
+            closed_to_opening=classes.obstacle_to_opening(plan), question=question(plan, counts),
             early=classes.closes_early(plan), closed_to_confirming=classes.obstacle_to_confirming(plan))
 
     @page("/<int:plan_id>/open", "open", ("POST",))

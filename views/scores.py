@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
 from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -15,14 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from app import clock, files, jobs, scope, workflow
-from app.crypto import vault
 from app.documents.workbooks import write_table
-from app.errors import Invalid
 from app.extensions import db
 from app.operations import score_corrections, score_intakes, score_sheets, scores
 from app.operations.score_rows import ScoreFaults
 from app.operations.scores import RESULTS
 from models import Certificate, Enrolment, Enterprise, ExamPlan, ExamRoom, Occupation, ScoreIntake, ScoreReport, Sitting
+from views import kept
 from views.base import PortalView, download, page, said, uploaded, wants_json
 from views.listing import Filter, Search, like, listing, narrowed
 from views.records import events_of
@@ -174,16 +170,12 @@ def _kept(exam: ExamPlan, sheet: score_sheets.Sheet) -> str:
     changed = {each.ticket for each in sheet.changes}
     rows = [(mark.ticket_number, mark.theory, mark.practice, mark.absent, mark.cheating) for mark in sheet.marks
             if mark.ticket_number in changed]
-    text = json.dumps([rows, sheet.seen, [each.ticket for each in sheet.differences]])
-    return base64.b64encode(vault().seal(text, f"scores:{exam.id}")).decode()
+    return kept.keep([rows, sheet.seen, [each.ticket for each in sheet.differences]], f"scores:{exam.id}")
 
 
 def _opened(exam: ExamPlan, text: str) -> tuple[list[scores.Mark], dict[str, Any], set[str]]:
     """The way back. Raises `Invalid` for what is not of this exam, or was changed."""
-    try:
-        rows, seen, replacing = json.loads(vault().open(base64.b64decode(text), f"scores:{exam.id}"))
-    except (ValueError, InvalidTag):
-        raise Invalid(_("成绩没有写入。请重新上传成绩表。")) from None
+    rows, seen, replacing = kept.opened(text, f"scores:{exam.id}", _("成绩没有写入。请重新上传成绩表。"))
     return [scores.Mark(*row) for row in rows], {ticket: tuple(each) for ticket, each in seen.items()}, set(replacing)
 
 

@@ -84,6 +84,15 @@ class Sheet:
             return ""
         return "unscanned" if session.unsettled else "present"
 
+    def known(self, person_id: int, day_id: int) -> str:
+        """What stands of a person in a session, or with 0 of the whole, and how it came: "absent hand", "present scan"; "" where
+        nothing is known. Two that are alike say the same."""
+        if not day_id:
+            one = self.standing[person_id]
+            return f"{'absent' if one.absent else 'present'} {one.by}"
+        mark = self.marks.get((person_id, day_id))
+        return "" if mark is None else f"{mark.state} {mark.source}"
+
     def away(self, person_id: int) -> list[str]:
         """The cells of a person that are marked as away, as a form names them: "12-3", and "12-0" for the whole."""
         cells = [f"{person_id}-{each.id}" for each in self.sessions if self.state(person_id, each) == "absent"]
@@ -165,7 +174,8 @@ def sheet(plan: TrainingPlan, people: Iterable[Enrolment]) -> Sheet:
     """What is known of these people of a class. Five statements, however many they are."""
     shown = list(people)
     ids = [person.id for person in shown]
-    marks = db.session.scalars(select(AttendanceMark).where(AttendanceMark.plan_id == plan.id, among(AttendanceMark.enrolment_id, ids)))
+    marks = db.session.scalars(select(AttendanceMark).where(AttendanceMark.plan_id == plan.id, among(AttendanceMark.enrolment_id, ids))
+                               .execution_options(populate_existing=True))
     found = Sheet(sessions_of(plan), {(mark.enrolment_id, mark.day_id): mark for mark in marks})
     missed: dict[int, int] = {}
     for (person_id, _day), mark in found.marks.items():
@@ -184,21 +194,39 @@ def _standing(person: Enrolment, missed: int, least: int, plan: TrainingPlan) ->
     return Standing(missed, by_rule, "rule" if by_rule else "")
 
 
-def mark(plan: TrainingPlan, away: Iterable[Cell], back: Iterable[Cell], *, actor: Actor, source: str = "hand") -> int:
+def mark(plan: TrainingPlan, away: Iterable[Cell], back: Iterable[Cell], *, actor: Actor, source: str = "hand",
+         expected: Mapping[Cell, str] | None = None) -> int:
     """Mark people as away from sessions, or take that back; a session of 0 is the whole training. Returns how many marks changed.
 
-    Cells of people or sessions of another class are not touched. Raises `Conflict` before 开班, once attendance is confirmed, and
-    for a session that has not begun.
+    Cells of people or sessions of another class are not touched. `expected` is what the person was shown of cells (`Sheet.known`).
+    Raises `Conflict` before 开班, once attendance is confirmed, for a session that has not begun, and where a cell is neither as
+    expected nor as wanted any more.
     """
     with transaction():
         plan = own_plan(plan.id, actor)
         check_in_class(plan)
         gone, here = _of_this_class(plan, away), _of_this_class(plan, back)
         here -= gone
+        _check_expected(plan, expected or {}, gone)
         _mark_whole(plan, {person for person, day in gone if not day}, {person for person, day in here if not day}, actor)
         changed = _mark_sessions(plan, {cell for cell in gone if cell[1]}, {cell for cell in here if cell[1]}, source, actor)
     db.session.expire_all()
     return changed + sum(1 for _person, day in gone | here if not day)
+
+
+def _check_expected(plan: TrainingPlan, expected: Mapping[Cell, str], gone: set[Cell]) -> None:
+    """Nobody writes over marks they have not seen. What already is as it should become is no conflict: a second click."""
+    if not expected:
+        return
+    people = {each.id: each for each in db.session.scalars(
+        select(Enrolment).where(people_of(plan), among(Enrolment.id, {person for person, _day in expected}))
+        .execution_options(populate_existing=True))}
+    found = sheet(plan, people.values())
+    others = {person for (person, day), seen in expected.items() if person in people and found.known(person, day) != seen
+              and found.known(person, day).startswith("absent") != ((person, day) in gone)}
+    if others:
+        raise Conflict(_("%(names)s 的考勤刚被修改过，表格没有写入。请重新上传，核对最新的考勤。",
+                         names="、".join(people[each].name for each in sorted(others)[:5])))
 
 
 def _of_this_class(plan: TrainingPlan, cells: Iterable[Cell]) -> set[Cell]:
@@ -303,6 +331,15 @@ def settle(plan: TrainingPlan, day_id: int, away: Iterable[int], *, actor: Actor
         audit.record(actor, "settle_session", plan, {"session": one.label, "scanned": one.scanned, "absent": {one.label: list(gone)}})
     db.session.expire_all()
     return len(gone)
+
+
+def away_yet_scanned(plan: TrainingPlan) -> list[str]:
+    """The names of those marked by hand as away from the whole who were nevertheless scanned in a session. (By rule a person may be
+    away from the whole and there now and then.)"""
+    return list(db.session.scalars(select(Enrolment.name).where(
+        people_of(plan), Enrolment.attendance_mark == "absent", Enrolment.id.in_(
+            select(AttendanceMark.enrolment_id).where(AttendanceMark.plan_id == plan.id, AttendanceMark.state == "present",
+                                                      AttendanceMark.scanned_at.is_not(None)))).order_by(Enrolment.id)))
 
 
 def unsettled(plan: TrainingPlan) -> list[Session]:

@@ -101,6 +101,11 @@ def _seated(exam: ExamPlan, wanted: Select[Any]) -> list[Sitting]:
         wanted.where(Sitting.enrolment_id.in_(_STAYED)).order_by(Sitting.ticket_number).options(*SEATED)))
 
 
+def _by_seat(rows: Iterable[Sitting]) -> list[Sitting]:
+    """Room after room, as whoever walks through them meets the seats: seats may be moved by hand, ticket numbers stay."""
+    return sorted(rows, key=lambda each: (each.room.number, each.seat))
+
+
 def _heading(exam: ExamPlan) -> dict[str, Any]:
     return {"title": exam.name, "institution": exam.institution.name, "authority": exam.authority.name,
             "place": exam.place, "time": period(exam.starts_at, exam.ends_at)}
@@ -239,7 +244,7 @@ def zipped(name: str, parts: Iterator[bytes]) -> bytes:
 def sign_in_sheets(exam: ExamPlan, room_id: int | None = None, *, actor: Actor) -> Paper:
     """签到表, a sheet a room: of all rooms, or of one. Raises `NotFound` for a room of another exam."""
     with transaction():
-        rows = _seated(exam, those_seen(exam, actor))
+        rows = _by_seat(_seated(exam, those_seen(exam, actor)))
         if room_id is not None:
             rows = [each for each in rows if each.room_id == room_id]
             if not rows:
@@ -265,7 +270,7 @@ def desk_labels(exam: ExamPlan, *, actor: Actor) -> Paper:
         heading = _heading(exam)
         labels = [{"room": room_name(each.room), "number": str(each.room.number), "seat": f"{each.seat:02d}",
                    "name": each.enrolment.name, "ticket_no": each.ticket_number, "occupation": each.room.occupation.name}
-                  for each in sorted(rows, key=lambda each: (each.room.number, each.seat))]
+                  for each in _by_seat(rows)]
         audit.record(actor, "download_desk_labels", exam, {"people": len(labels)})
     data = {"title": f"{heading['title']}桌签", "subtitle": heading["title"], "time": heading["time"], "labels": labels}
     return Paper(f"{heading['title']}桌签.pdf", rendered("desk_labels", data, {}), files.PDF)
@@ -280,7 +285,7 @@ def summary(exam: ExamPlan, *, printed: bool = False, actor: Actor) -> Paper:
                    "id_number": mask_id_number(each.enrolment.id_number), "occupation": each.enrolment.occupation.name,
                    "level": each.enrolment.level.name, "enterprise": each.enrolment.enterprise.name, "room": room_name(each.room),
                    "number": str(each.room.number), "seat": f"{each.seat:02d}"}
-                  for each in sorted(rows, key=lambda each: (each.room.number, each.seat))]
+                  for each in _by_seat(rows)]
         audit.record(actor, "download_summary", exam, {"people": len(rows)})
     by_occupation = Counter(each["occupation"] for each in people)
     counted = [(_("考场"), len({each["number"] for each in people})), (_("考生"), len(people)), *by_occupation.items()]

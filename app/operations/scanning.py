@@ -33,12 +33,17 @@ LONGEST_WAIT = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Scanned:
-    """Whose slip it was. `again` when they had been scanned in this session before, at `at`; `was_absent` when they stood as away."""
+    """Whose slip it was. `again` when they had been scanned in this session before, at `at`; `was_absent` when they stood as away.
+    The scan is one of a session: a mark as away from the whole stays, and `away_as_a_whole` says so."""
 
     person: Enrolment
     at: datetime
     again: bool = False
     was_absent: bool = False
+
+    @property
+    def away_as_a_whole(self) -> bool:
+        return self.person.attendance_mark == "absent"
 
 
 def token(plan_id: int, enrolment_id: int) -> str:
@@ -97,7 +102,8 @@ def scan(plan: TrainingPlan, day_id: int, text: str, *, waited: timedelta = time
         if not one.open:
             raise Conflict(_("%(session)s还没有到，不能签到。", session=one.label))
         person = session.scalars(select(Enrolment).where(Enrolment.id == read_slip(text, plan, actor=actor), Enrolment.plan_id == plan.id)
-                                 .options(joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))).one_or_none()
+                                 .options(joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
+                                 .execution_options(populate_existing=True)).one_or_none()
         if person is None or person.state != "enrolled":
             raise Conflict(_("%(name)s已不在本班名单中，不能签到。", name=person.name if person is not None else _("此人")))
         known = session.scalars(select(AttendanceMark).where(
