@@ -109,6 +109,35 @@ def test_the_sheet_follows_room_and_seat_after_moves_by_hand(login: Any, make: A
     assert one.ticket_number not in first
 
 
+LONG = "买买提·阿卜杜热合曼·吐尔逊江"
+
+
+def written(data: bytes) -> list[tuple[str, float, float]]:
+    """Each piece of text with its baseline from the foot of the page and its size, in points."""
+    found: list[tuple[str, float, float]] = []
+    for page in PdfReader(io.BytesIO(data)).pages:
+        page.extract_text(visitor_text=lambda piece, outer, matrix, _font, size: found.append(
+            (piece.strip(), outer[5] + outer[3] * matrix[5], abs(outer[3] * matrix[3]) * size)))
+    return [each for each in found if each[0]]
+
+
+def test_a_long_name_stays_in_its_row_and_beside_what_belongs_to_it(login: Any, make: Any) -> None:
+    exam = make.exam(people=3)
+    _first, second, _last = people = sittings(exam)
+    second.enrolment.name = LONG
+    db.session.commit()
+    client = login("hjp")
+    sheet = written(client.post(f"/exams/{exam.id}/sign-in").data)
+    base, size = next((base, size) for text, base, size in sheet if people[1].ticket_number in text)
+    lines = [(base, size) for text, base, size in sheet if text in LONG and len(text) > 1]
+    assert lines, "the name is on the sheet"
+    middle, half_a_row = base + 0.38 * size, 7 / 2 * 72 / 25.4
+    assert all(abs(low + 0.38 * high - middle) + high / 2 <= half_a_row for low, high in lines), "no line crosses a rule"
+    ticket = written(client.post(f"/exams/tickets/{second.id}").data)
+    label, value = (next(base for text, base, _size in ticket if text == word) for word in ("性别", second.enrolment.sex))
+    assert label == value
+
+
 def test_who_has_left_since_is_on_no_paper_and_not_let_in(login: Any, make: Any) -> None:
     exam, (one, two, _stranger) = of_two(make)
     code = token(one)
