@@ -15,10 +15,11 @@ from sqlalchemy.orm import joinedload
 from wtforms.validators import InputRequired
 
 from app import clock, files, scope
-from app.errors import Invalid, InvalidFields, NotFound
+from app.errors import Conflict, Invalid, InvalidFields, NotFound
 from app.extensions import db
 from app.operations import invoice_details, invoice_uploads, invoices
 from app.presentation import day, yuan
+from app.security import current_actor
 from models import Enterprise, Invoice, Order
 from models.invoices import FORMATS
 from views.base import PortalView, download, page, put_error_on, said
@@ -26,6 +27,8 @@ from views.forms import Amount, Day, line
 from views.listing import Filter, Search, chosen_ids, like, listing
 
 OPTIONS = (joinedload(Invoice.order), joinedload(Invoice.enterprise), joinedload(Invoice.institution), joinedload(Invoice.blue))
+# How many are asked for again at once.
+MOST_AGAIN = 1000
 PAPERS = (joinedload(Invoice.pdf), joinedload(Invoice.ofd), joinedload(Invoice.xml))
 
 
@@ -50,10 +53,16 @@ def invoice_words(invoice: Invoice) -> Standing:
         "requested": Standing(_("开具中"), "info", _("已提交开票平台，通常几分钟内完成，完成后会有消息通知。")),
         "issued": Standing(_("已开具"), "ok", _issued(invoice)),
         "failed": Standing(_("开具失败"), "bad", _("开票平台未能开具：%(reason)s", reason=reason)),
-        "to_upload": Standing(_("待上传"), "warn", _("原发票由培训机构手工上传，红字发票须由其在原开票系统开具，再到这里上传。")),
+        "to_upload": Standing(_("待上传"), "warn", _to_upload()),
         "cancelled": Standing(_("无需开具"), "neutral", _("开具前款项已退回，不再开具。")),
     }
     return words[invoice.state]
+
+
+def _to_upload() -> str:
+    if current_actor().is_institution:
+        return _("原发票由本机构手工上传，请在原开票系统开具红字发票，再到这里上传。")
+    return _("原发票由培训机构手工上传，红字发票由培训机构在原开票系统开具后上传。")
 
 
 def _waiting(invoice: Invoice) -> str:
@@ -154,7 +163,8 @@ class InvoiceView(PortalView):
     def list(self) -> Any:
         rows = listing(scope.visible(self.actor, Invoice), order=(Invoice.id.desc(),), searches=self._searches(), filters=FILTERS,
                        options=OPTIONS)
-        return self.page("portal/invoices/list.html", listing=rows, title=_("电子发票"), **context())
+        again = any(each.state == "failed" for each in rows.rows) and not self.actor.is_authority
+        return self.page("portal/invoices/list.html", listing=rows, again=again, title=_("电子发票"), **context())
 
     @page("/<int:invoice_id>", "show")
     def show(self, invoice_id: int) -> Any:
@@ -184,6 +194,18 @@ class InvoiceView(PortalView):
         invoices.try_again(self.fetch(Invoice, invoice_id), actor=self.actor)
         said(_("已重新申请开具，请稍后刷新本页。"))
         return self.to("show", invoice_id=invoice_id)
+
+    @page("/again", "again", ("POST",))
+    def again_all(self) -> Any:
+        """重新申请开具 of those chosen in the list that have failed, once what kept them from being issued is gone."""
+        ids = chosen_ids(scope.visible(self.actor, Invoice).where(Invoice.state == "failed"), searches=self._searches(), filters=FILTERS)
+        done = invoices.try_again_all(ids[:MOST_AGAIN], actor=self.actor)
+        if not done:
+            raise Conflict(_("所选发票中没有开具失败的。请勾选状态为“开具失败”的发票。"))
+        said(_("已重新申请开具 %(n)s 张发票，请稍后刷新本页。", n=f"{done:,}"))
+        if left := len(ids) - MOST_AGAIN if len(ids) > MOST_AGAIN else 0:
+            said(_("每次最多 %(most)s 张，还有 %(n)s 张开具失败，请再次选择。", most=f"{MOST_AGAIN:,}", n=f"{left:,}"), "warning")
+        return self.to("list", **({"state": "failed"} if left else {}))
 
     @page("/<int:invoice_id>/upload", "upload", ("POST",))
     def upload(self, invoice_id: int) -> Any:
@@ -231,7 +253,5 @@ class InvoiceView(PortalView):
                 said(_("开票信息已保存，用于今后的订单。"))
                 return self.to("list")
         waiting = scope.visible(self.actor, Invoice).where(and_(Invoice.kind == "blue", Invoice.state.in_(("waiting", "failed"))))
-
-
         return self.page("portal/invoices/details.html", form=form, title=_("开票信息"),
                          waiting=db.session.scalars(waiting.options(joinedload(Invoice.order)).order_by(Invoice.id).limit(20)).all())

@@ -6,7 +6,7 @@ again under the same number, and the platform makes one invoice of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from flask import current_app
@@ -21,6 +21,7 @@ from app.gateways.errors import GatewayError
 from app.gateways.invoice import Bill, InvoiceGateway, InvoiceResult, RedLetter, Seller
 from app.operations.invoice_details import details_of
 from app.presentation import day, moment, yuan
+from app.sets import among
 from app.workflow import INVOICE_MOVES
 from models import Invoice, InvoiceSeller, Job, Order
 
@@ -214,13 +215,21 @@ def fail(invoice_id: int, source: str, reason: str) -> None:
 
 def try_again(invoice: Invoice, *, actor: Actor) -> None:
     """Ask for a failed invoice once more, under a number of its own. Raises `Conflict` when it has not failed."""
-    with transaction():
-        moved = workflow.move(Invoice, [invoice.id], "state", INVOICE_MOVES, "failed", "waiting", serial=None, order_no=None, reason="",
+    if not try_again_all([invoice.id], actor=actor):
+        raise Conflict(_("发票的状态已变化，请刷新页面查看最新状态。"))
+
+
+def try_again_all(ids: Iterable[int], *, actor: Actor) -> int:
+    """Ask once more for those of these invoices, which the caller has chosen through scope, that have failed: one statement each for
+    their states, jobs and audit rows. Returns how many."""
+    with transaction() as session:
+        moved = workflow.move(Invoice, ids, "state", INVOICE_MOVES, "failed", "waiting", serial=None, order_no=None, reason="",
                               attempt=Invoice.attempt + 1)
-        if not moved:
-            raise Conflict(_("发票的状态已变化，请刷新页面查看最新状态。"))
-        jobs.schedule(JOB, invoice.id, enterprise_id=invoice.enterprise_id)
-        audit.record(actor, "retry_invoice", invoice)
+        rows = session.scalars(select(Invoice).where(among(Invoice.id, moved)).order_by(Invoice.id)).all() if moved else []
+        jobs.schedule_each(JOB, {row.id: row.enterprise_id for row in rows})
+        for row in rows:
+            audit.record(actor, "retry_invoice", row)
+    return len(moved)
 
 
 def schedule_forgotten() -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import and_, exists, func, or_, select
 from app import clock, scope
 from app.actors import Actor
 from app.extensions import db
+from app.notices import ended
 from app.operations import certificates, corrections, finance, reconciliations, score_corrections, scores, waitlist
 from app.operations.filings import licence_warning
 from app.workflow import SUBJECTS
@@ -104,6 +105,7 @@ def _for_institution(actor: Actor) -> list[Task]:
         Task("CheckView.list", {}, _count(actor, Enrolment, *to_check), _("待核对的人员")),
         Task("WithdrawalView.list", {"state": "asked"}, _count(actor, Withdrawal, Withdrawal.state == "asked"), _("待办理的退班")),
         Task("InvoiceView.list", {"state": "to_upload"}, _count(actor, Invoice, Invoice.state == "to_upload"), _("待上传的红字发票")),
+        _failed_invoices(actor),
         Task("PlanView.list", {"stage": "waitlist"}, _count(actor, TrainingPlan, waitlist.waited_for()), _("有企业候补的计划")),
         Task("ClassView.list", {"stage": "ready"}, _count(actor, TrainingPlan, approved, over, TrainingPlan.class_opened_at.is_(None)),
              _("待开班")),
@@ -114,6 +116,11 @@ def _for_institution(actor: Actor) -> list[Task]:
         Task("ScoreView.list", {"stage": "report"}, _count(actor, ExamPlan, scores.to_report()), _("待上报的成绩")),
         Task("ScoreView.list", {"stage": "correction"}, _count(actor, ExamPlan, score_corrections.unfinished()), _("未提交的成绩更正")),
     ]
+
+
+def _failed_invoices(actor: Actor) -> Task:
+    """Either side asks for them again, once what kept them from being issued is gone."""
+    return Task("InvoiceView.list", {"state": "failed"}, _count(actor, Invoice, Invoice.state == "failed"), _("开具失败的发票"))
 
 
 def _for_enterprise(actor: Actor) -> list[Task]:
@@ -128,6 +135,7 @@ def _for_enterprise(actor: Actor) -> list[Task]:
         Task("EnrolView.list", {}, _count(actor, TrainingPlan, *open_now), _("可报名的培训计划")),
         Task("EnrolView.list", {}, _count(actor, ImportBatch, ImportBatch.state == "clean", ~ordered), _("未生成订单的名单")),
         Task("OrderView.list", {"state": "pending"}, _count(actor, Order, Order.state == "pending"), _("待支付的订单")),
+        _failed_invoices(actor),
         Task("CorrectionView.list", {}, _count(
             actor, Enrolment, corrections.still_correctable(), corrections.in_state("mismatch")), _("待更正的人员")),
         Task("EnrolledView.list", {}, _count(actor, Enrolment, Enrolment.state == "enrolled"), _("已报名人员")),
@@ -152,5 +160,5 @@ def blocked(actor: Actor) -> str:
     if enterprise is None or enterprise.may_enrol:
         return ""
     if enterprise.review_state == "rejected":
-        return _("注册信息未通过审核：%(remark)s 请修改后重新提交。", remark=enterprise.review_remark)
+        return _("注册信息未通过审核：%(remark)s 请修改后重新提交。", remark=ended(enterprise.review_remark))
     return _("注册信息正在由%(authority)s审核，通过后即可报名。", authority=enterprise.authority.name)
