@@ -61,6 +61,7 @@ class BillView(PortalView):
                        filters=(states, merchant) if len(houses) > 1 else (states,),
                        options=(joinedload(Reconciliation.merchant), selectinload(Reconciliation.differences)))
         return self.page("portal/finance/bills.html", listing=rows, title=_("对账"), houses=houses,
+                         elsewhere=reconciliations.reconciled_elsewhere(self.actor),
                          yesterday=clock.shanghai_day() - timedelta(days=1))
 
     @page("/fetch", "again", ("POST",))
@@ -74,8 +75,9 @@ class BillView(PortalView):
 
     @page("/<int:reconciliation_id>", "show")
     def show(self, reconciliation_id: int) -> Any:
-        row = self.fetch(Reconciliation, reconciliation_id, joinedload(Reconciliation.merchant), selectinload(Reconciliation.differences))
-        return self.page("portal/finance/bill.html", row=row, kinds=KINDS, waits=_waits(row),
+        row = self.fetch(Reconciliation, reconciliation_id, joinedload(Reconciliation.merchant),
+                         selectinload(Reconciliation.differences).joinedload(BillDifference.refund))
+        return self.page("portal/finance/bill.html", row=row, changed=reconciliations.changed_since(row), kinds=KINDS, waits=_waits(row),
                          title=_("%(day)s 对账", day=row.day.isoformat()))
 
     @page("/<int:reconciliation_id>/again", "again", ("POST",))

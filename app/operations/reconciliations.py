@@ -14,9 +14,9 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, joinedload
 
-from app import audit, clock, jobs, notices, workflow
+from app import audit, clock, jobs, notices, scope, workflow
 from app.actors import SYSTEM, Actor
 from app.errors import Conflict, Invalid
 from app.extensions import db, let_go, transaction
@@ -25,7 +25,7 @@ from app.gateways.errors import GatewayError
 from app.operations import merchants, payments, refunds
 from app.sets import among
 from app.workflow import RECONCILIATION_MOVES
-from models import BillDifference, BillEntry, Job, Merchant, Order, Payment, Reconciliation, Refund
+from models import Authority, BillDifference, BillEntry, Job, Merchant, Order, Payment, Reconciliation, Refund
 
 JOB = "reconcile_bill"
 # The bill of a day is there from nine on; a portal that was away catches up this many days.
@@ -99,6 +99,40 @@ def fetch(merchant: Merchant, day: date | None, *, actor: Actor) -> Reconciliati
     except IntegrityError:  # the hourly job, or another person, was quicker: it is being fetched
         row = db.session.scalars(_row_of(merchant, day)).one()
     return row
+
+
+def reconciled_elsewhere(actor: Actor) -> list[tuple[Merchant, str]]:
+    """The merchants that take payments this person looks after, or would take the next, whose bills are another authority's to
+    reconcile; each with that authority's name."""
+    taken = select(Payment.merchant_id).where(scope.visible_clause(actor, Payment), Payment.merchant_id.is_not(None))
+    own = exists().where(Merchant.institution_id == actor.institution_id, Merchant.ended_at.is_(None))
+    seen = db.session.scalars(scope.visible(actor, Merchant).with_only_columns(Merchant.id)).all()
+    common = merchants.default()
+    used = Merchant.id.in_(taken)
+    if common is not None and not (actor.is_institution and db.session.scalar(select(own))):
+        used = or_(used, Merchant.id == common.id)
+    rows = db.session.scalars(select(Merchant).where(used, Merchant.id.not_in(seen)).order_by(Merchant.id)
+                              .options(joinedload(Merchant.institution))).all()
+    names = {row.id: row.name for row in db.session.scalars(select(Authority).where(
+        Authority.id.in_({merchants.authority_of(each) for each in rows})))} if rows else {}
+    return [(each, names.get(merchants.authority_of(each) or 0, "")) for each in rows]
+
+
+def changed_since(row: Reconciliation) -> dict[int, int | None]:
+    """What the bill says now, in fen (None: nothing), of each resolved difference of which it said something else: by its id. What
+    was booked as gone back in the console is left out, for the bill has it under other numbers."""
+    resolved = [each for each in row.differences if each.resolved_at and not (each.refund and each.refund.elsewhere)]
+    references = {each.reference for each in resolved}
+    now: dict[tuple[str, str], int] = {}
+    for entry in db.session.scalars(select(BillEntry).where(or_(
+            among(BillEntry.trade_no, references), among(BillEntry.request_no, references)))) if resolved else ():
+        if entry.kind == "trade":
+            now["trade", entry.trade_no], now["fee", entry.trade_no] = entry.amount_fen, entry.fee_fen
+        else:
+            now["refund", entry.request_no or entry.trade_no] = entry.amount_fen
+    side = {"fee": "fee", "refund_only_there": "refund", "refund_only_here": "refund", "refund_amount": "refund"}
+    found = {each.id: (each.theirs_fen, now.get((side.get(each.kind, "trade"), each.reference))) for each in resolved}
+    return {key: present for key, (then, present) in found.items() if then != present}
 
 
 def _row_of(merchant: Merchant, day: date) -> Any:
@@ -213,16 +247,20 @@ def _keep(row_id: int, lines: list[BillLine]) -> None:
 
 
 def _finish(row_id: int, lines: list[BillLine]) -> None:
-    """The figures of both sides, and the differences: new ones are added, what a person has resolved stays, the rest goes."""
+    """The figures of both sides, and the differences: new ones are added, what a person has resolved stays, unless its figures
+    have changed, the rest goes."""
     row = db.session.get_one(Reconciliation, row_id, populate_existing=True)
     paid, refunded = _ours(row.merchant_id, row.day)
     found = {(each.kind, each.reference): each for each in _differences(row)}
+    changed: list[BillDifference] = []
     kept = {(each.kind, each.reference): each for each in db.session.scalars(
         select(BillDifference).where(BillDifference.reconciliation_id == row_id))}
     for key, old in kept.items():
         now = found.get(key)
-        if (now is None and old.resolved_at is None) or (now and (now.ours_fen, now.theirs_fen) != (old.ours_fen, old.theirs_fen)):
+        if now is None and old.resolved_at is None:
             db.session.delete(old)
+        elif now and (now.ours_fen, now.theirs_fen) != (old.ours_fen, old.theirs_fen):
+            changed.append(_opened_again(old, found.pop(key)))
         else:
             found.pop(key, None)
     db.session.flush()
@@ -232,10 +270,18 @@ def _finish(row_id: int, lines: list[BillLine]) -> None:
                   their_refunded_fen=sum(line.amount_fen for line in lines if line.kind == "refund"),
                   their_fee_fen=sum(line.fee_fen if line.kind == "trade" else -line.fee_fen for line in lines),
                   our_paid_fen=paid, our_refunded_fen=refunded)
-    audit.record(SYSTEM, "reconcile_bill", row, {"day": row.day.isoformat(), "differences": len(found)})
-    if found:  # what was found before has been told
+    new = len(found) + len(changed)
+    audit.record(SYSTEM, "reconcile_bill", row, {"day": row.day.isoformat(), "differences": new})
+    if new:  # what was found before has been told
         notices.tell("bill_differs", "reconciliation", ids=[row_id], name=f"{row.merchant.name} {row.day.isoformat()}",
-                     remark=str(len(found)), authority_id=merchants.authority_of(row.merchant))
+                     remark=str(new), authority_id=merchants.authority_of(row.merchant))
+
+
+def _opened_again(difference: BillDifference, now: Found) -> BillDifference:
+    """A difference whose figures have changed waits for a person once more; what was said of it before stays to be read."""
+    difference.ours_fen, difference.theirs_fen, difference.found_at = now.ours_fen, now.theirs_fen, clock.now()
+    difference.payment_id, difference.refund_id, difference.resolved_at = now.payment_id, now.refund_id, None
+    return difference
 
 
 def _of_day(merchant_id: int, day: date) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
