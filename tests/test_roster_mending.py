@@ -362,3 +362,15 @@ def test_killed_anywhere_an_import_leaves_nothing_and_ends_the_same(login: Any, 
     assert run_jobs() == 0
     assert (only_batch().state, len(taken())) == (("faulty", 0) if wrong else ("clean", 2))
     assert db.session.scalar(select(func.count()).select_from(Enrolment)) == len(taken())
+
+
+def test_one_empty_cell_is_asked_for_and_only_a_row_with_hardly_anything_is_perhaps_no_person(
+        login: Any, plan: TrainingPlan, run_jobs: Any) -> None:
+    client, lonely = login(ENTERPRISE), ["合计", None, 3, None, None, None, None, None]
+    bring(client, plan, book([line(1, title=None), line(2, phone=None), line(3, level=None), lonely]))
+    run_jobs()
+    advice = {(fault["row"], fault["column"]): fault["advice"] for fault in only_batch().faults}
+    assert advice[2, "职称"] == "请从“选项”工作表复制，没有职称的填“无”。"
+    assert advice[3, "手机号"] == "请填写本人的 11 位手机号。"
+    assert advice[4, "职业等级"] == "请从“选项”工作表复制。"
+    assert advice[5, "身份证号"] == "如果这一行不是人员，请删去。"

@@ -43,6 +43,7 @@ YOUNGEST = 16
 MOST_NOTE = 200
 Report = Callable[[int, int], None]
 _PLAIN_NAME = re.compile("[\u4e00-\u9fff]{2,20}")
+_HARDLY_ANYTHING = 2
 _ERRORS = ("#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!")
 
 
@@ -173,6 +174,8 @@ class _Checker:
                        roster.TITLE: Words(choices.titles), roster.EDUCATION: Words(choices.education)}
         self._seen: dict[str, tuple[int, str]] = {}
         self._nobody: list[int] = []
+        # Rows that are perhaps no person: hardly anything of what is asked for is there.
+        self._sparse: set[int] = set()
         self._offered = _("本计划培训：%(names)s。", names="、".join(f"{name}（{grade}）" for name, grade in list(self._pairs)[:5]))
 
     def check_all(self) -> None:
@@ -228,6 +231,8 @@ class _Checker:
         if all(isinstance(value, str) and bare(value) == bare(heading) for heading, value in values.items()
                if heading in (roster.NAME, roster.ID_NUMBER)):
             return  # the headings once more, as printed tables have them on each page
+        if sum(self._given(row, heading, values) for heading in roster.ROSTER_REQUIRED) <= _HARDLY_ANYTHING:
+            self._sparse.add(row)
         before = len(self._answer.faults)
         name = self._name(row, values[roster.NAME])
         number, sex, birth = self._number(row, values[roster.ID_NUMBER], name)
@@ -257,7 +262,16 @@ class _Checker:
         if (row, self._fields[heading]) in self._sheet.look.unanswered:
             self._fault(row, heading, _("这一格是公式，文件里没有它的结果。"), _("用 Excel 打开后保存一次再上传，或选择性粘贴为“数值”。"))
         else:
-            self._fault(row, heading, _("请填写%(heading)s。", heading=heading), _("如果这一行不是人员，请删去。"))
+            self._fault(row, heading, _("请填写%(heading)s。", heading=heading), self._what_to_enter(row, heading))
+
+    def _what_to_enter(self, row: int, heading: str) -> str:
+        """Of a row that has most of what is asked for; one that has hardly anything is perhaps no person."""
+        if row in self._sparse:
+            return _("如果这一行不是人员，请删去。")
+        if heading in self._words:
+            nothing = heading == roster.TITLE and "无" in self._words[heading].entries
+            return _("请从“选项”工作表复制，没有职称的填“无”。") if nothing else _("请从“选项”工作表复制。")
+        return _("请按身份证填写。") if heading in (roster.NAME, roster.ID_NUMBER) else _("请填写本人的 11 位手机号。")
 
     def _name(self, row: int, value: Any) -> str:
         text = "" if value is None else str(value)
