@@ -28,7 +28,8 @@ NAMED = 3
 @dataclass(frozen=True)
 class Line:
     """One kind of event. `to` are the parties told: for a step of the review its "owner" or its "reviewer", else those of
-    `tell`. `words` are filled with `what` it is about and the `remark` told along; `label` names it among the settings."""
+    `tell`. `words` are filled with `what` it is about and the `remark` told along, or the same
+    as a sentence (`ended`); `label` names it among the settings."""
 
     to: tuple[str, ...]
     label: Any
@@ -49,7 +50,7 @@ NOTICES: dict[str, Line] = {
     "approve": Line(("owner",), _l("审核通过"), _l("%(what)s已审核通过。"), "ok"),
     "reject": Line(("owner",), _l("审核未通过"), _l("%(what)s未通过审核，请修改后重新提交。"), "bad"),
     "order_paid": Line(("enterprise", "institution"), _l("订单已支付"), _l("%(what)s已支付，人员已报名。"), "ok"),
-    "order_expired": Line(("enterprise",), _l("订单超时失效"), _l("%(what)s超时未支付，已失效，名额已释放。"), "warn"),
+    "order_expired": Line(("enterprise",), _l("订单已过期"), _l("%(what)s未在时限内支付，已过期，名额已释放。"), "warn"),
     "order_closed": Line(("enterprise",), _l("订单因开班截止"), _l("%(what)s未支付，培训班已开班，报名截止，订单已关闭。"), "warn"),
     "refunded": Line(("enterprise",), _l("退款完成"), _l("%(what)s的付款 %(remark)s 已原路退回。"), "warn"),
     "refund_failed": Line(("authority",), _l("退款未成功"), _l("%(what)s的退款 %(remark)s 未成功，支付平台没有受理，请到财务办理。"), "bad",
@@ -62,7 +63,7 @@ NOTICES: dict[str, Line] = {
     "resize_refused": Line(("institution",), _l("名额调整未同意"), _l("%(what)s的名额调整未获同意：%(remark)s"), "bad"),
     "cancel_granted": Line(("institution",), _l("计划取消已同意"), _l("%(what)s的取消已同意并生效。"), "ok"),
     "cancel_refused": Line(("institution",), _l("计划取消未同意"), _l("%(what)s的取消未获同意：%(remark)s"), "bad"),
-    "plan_cancelled": Line(("enterprise",), _l("培训计划已取消"), _l("%(what)s已取消：%(remark)s 已支付的款项原路退回。"), "bad"),
+    "plan_cancelled": Line(("enterprise",), _l("培训计划已取消"), _l("%(what)s已取消：%(ended)s 已支付的款项原路退回。"), "bad"),
     "plan_cancelled_unpaid": Line(("enterprise",), _l("培训计划已取消（未付款）"),
                                   _l("%(what)s已取消，报名和订单随之取消：%(remark)s"), "bad"),
     "withdrawal_asked": Line(("institution",), _l("退班申请待办理"), _l("%(what)s申请从“%(remark)s”退班，等待办理。")),
@@ -187,12 +188,17 @@ def what(kind: str, count: int, name: str) -> str:
     return str(THINGS[kind].one) % {"name": name} if count == 1 else str(THINGS[kind].many) % {"n": f"{count:,}"}
 
 
+def ended(text: str) -> str:
+    """What a person wrote, as a sentence that another may follow."""
+    return text if not text or text[-1] in "。！？；…．.!?;" else text + ("." if text[-1].isascii() else "。")
+
+
 def sentence(notice: Notice) -> str:
     """The notice in the reader's language."""
     about = what(notice.subject_kind, notice.count, notice.name)
     if notice.count > 1 and notice.name and THINGS[notice.subject_kind].named:
         about = _("%(several)s（%(names)s）", several=about, names=notice.name)
-    return str(NOTICES[notice.event].words) % {"what": about, "remark": notice.remark}
+    return str(NOTICES[notice.event].words) % {"what": about, "remark": notice.remark, "ended": ended(notice.remark)}
 
 
 def party_of(notice: Notice) -> str:

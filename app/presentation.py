@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 from flask_babel import force_locale
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
@@ -34,6 +35,10 @@ def retold(text: str) -> str:
     if number is not None:
         return _translated(text.replace(number[0], "%(n)s", 1)).replace("%(n)s", number[0])
     return known
+
+
+# What stands in rows as it is, and is said in the reader's language by `retold`.
+KEPT = (_l("男"), _l("女"))
 
 
 def _translated(text: str) -> str:
@@ -118,7 +123,9 @@ def _coming(at: datetime, words: tuple[str, str, str]) -> str:
 
 
 def seat_words(plan: TrainingPlan, left: int | None = None) -> str:
-    """剩余 12 / 60 个名额."""
+    """剩余 12 / 60 个名额; of a plan that was called off none is left or taken."""
+    if plan.cancelled_at is not None:
+        return _("共 %(total)s 个名额", total=plan.seats)
     left = plan.seats_left if left is None else left
     if not left:
         return _("%(total)s 个名额已满", total=plan.seats)

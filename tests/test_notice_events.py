@@ -73,7 +73,7 @@ def test_an_expired_order_is_told_once_and_a_cancelled_one_not(shop: Shop, clock
     run_jobs()
     orders.run_expiry(order.id, lambda done, total: None)
     assert told(shop) == [("order_expired", "enterprise")]
-    assert f"订单“{order.number}”超时未支付" in texts(login(FIRST))
+    assert f"订单“{order.number}”未在时限内支付" in texts(login(FIRST))
     assert bell(login(SECOND)) == 0
 
 

@@ -188,8 +188,8 @@ def test_opening_the_class_closes_the_orders_nobody_paid_and_says_so(shop: Shop,
     assert "重新生成" not in shop.login(SECOND).get(f"/orders/{late.id}").text, "its enrolment is over as well"
     told = client.get("/notices/").text
     assert f"订单“{order.number}”未支付，培训班已开班" in told
-    assert "超时未支付" not in told
-    assert "超时未支付" in shop.login(SECOND).get("/notices/").text
+    assert "未在时限内支付" not in told
+    assert "未在时限内支付" in shop.login(SECOND).get("/notices/").text
     assert "开班截止" in institution.get("/orders/").text
     assert "开班截止" in institution.get("/finance/days?part=orders").text
 

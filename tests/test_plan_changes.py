@@ -226,7 +226,7 @@ def test_an_order_that_was_not_paid_ends_with_its_plan_and_nothing_is_said_of_mo
         assert word not in page, word
     told = enterprise.get("/notices/").text
     assert f"已取消，报名和订单随之取消：{WHY}" in told
-    assert "超时未支付" not in told
+    assert "未在时限内支付" not in told
     assert "退回" not in told
     assert "已支付的款项原路退回" in shop.login(SECOND).get("/notices/").text
 

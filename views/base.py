@@ -73,7 +73,8 @@ class PortalView(BaseView):
 
 
 def said(message: str, category: str = "success") -> None:
-    """Tell the person what has happened, on the next page they see. Categories: success, info, warning, danger."""
+    """Tell the person what has happened, on the next page they see. Categories: success, info, warning, danger; `timed` is
+    a success that is true until the countdown of that page is over."""
     flash(message, category)
 
 

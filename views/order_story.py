@@ -54,4 +54,4 @@ def _end_of(order: Order) -> str:
         return _("开班截止")
     if order.state == "cancelled" or (paid and in_time):
         return _("取消订单")
-    return _("超时未支付")
+    return _("已过期")

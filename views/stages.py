@@ -52,7 +52,7 @@ def _note(plan: TrainingPlan, index: int) -> str:
     """A word under a step: when the enrolment is, how many seats are left; that the plan was cancelled."""
     if index == 4 and plan.cancelled_at is not None:
         return _("已取消")
-    if index == 4 and plan.review_state == "approved" and not plan.enrolment_ended:
+    if index == 4 and plan.review_state == "approved" and not plan.enrolment_ended and plan.cancelled_at is None:
         if clock.now() < plan.enrolment_opens_at:
             return window_words(plan)[0]
         return _("剩 %(left)s/%(seats)s", left=plan.seats_left, seats=plan.seats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.errors import Invalid
 from app.extensions import db, transaction, will_write
 from app.operations import refunds
 from app.presentation import retold, yuan
+from app.sets import among
 from models import Merchant, Order, Payment, Refund
 
 MOST_EXPORTED = 20_000
@@ -89,6 +91,14 @@ def gone(payment: Payment) -> int:
     return sum(each.amount_fen for each in payment.refunds if each.state == "done")
 
 
+def gone_of_orders(ids: Collection[int]) -> dict[int, int]:
+    """What of the money of these orders is back, in fen, by the order's id; of money that was taken into its order."""
+    return {key: int(fen) for key, fen in db.session.execute(
+        select(Payment.order_id, func.sum(Refund.amount_fen)).join(Refund, Refund.payment_id == Payment.id).where(
+            among(Payment.order_id, ids), Payment.state.in_(refunds.TAKEN), Refund.state == "done").group_by(Payment.order_id))
+        if key is not None}
+
+
 def stands_so(value: str) -> ColumnElement[bool]:
     """`stands`, asked of the table."""
     back = func.coalesce(select(func.sum(Refund.amount_fen)).where(
@@ -102,7 +112,7 @@ def stands_so(value: str) -> ColumnElement[bool]:
 
 
 def order_labels() -> dict[str, str]:
-    return {"pending": _("待支付"), "paid": _("已支付"), "expired": _("超时失效"), "cancelled": _("已取消"),
+    return {"pending": _("待支付"), "paid": _("已支付"), "expired": _("已过期"), "cancelled": _("已取消"),
             "closed": _("开班截止")}
 
 

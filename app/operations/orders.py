@@ -24,7 +24,7 @@ from app.operations import merchants, offers, payments, seats
 from app.operations.order_checks import run_check, run_seat_reconciliation
 from app.workflow import ORDER_MOVES
 from models import Enrolment, Enterprise, ImportBatch, Order, TrainingPlan, WaitlistEntry
-from models.rosters import lacks_photo
+from models.rosters import LIVE, lacks_photo
 
 __all__ = ["cancel", "create", "end_open_orders", "look", "pay_url", "release_overdue", "run_check", "run_expiry",
            "run_seat_reconciliation"]
@@ -37,6 +37,14 @@ FREE = "免费"
 _ENDINGS = {"expired": ("expire_order", "order_expired"), "cancelled": ("cancel_order", ""), "closed": ("close_order", "order_closed")}
 # 20 million yuan: what a 32-bit count of fen and one Alipay trade both hold.
 MOST_FEN = 2_000_000_000
+
+
+def ordered_again(order: Order) -> Order | None:
+    """The order, pending or paid, with which people of one that ended unpaid were ordered again in its plan."""
+    people = select(Enrolment.id_number_index).where(Enrolment.batch_id == order.batch_id)
+    return db.session.scalars(select(Order).join(Enrolment, Enrolment.order_id == Order.id).where(
+        Enrolment.plan_id == order.plan_id, Enrolment.enterprise_id == order.enterprise_id, Enrolment.state.in_(LIVE),
+        Enrolment.id_number_index.in_(people), Order.id != order.id).order_by(Order.id.desc()).limit(1)).first()
 
 
 def create(batch: ImportBatch, *, actor: Actor) -> Order:
