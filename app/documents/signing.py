@@ -6,10 +6,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from cryptography import x509
@@ -157,35 +158,42 @@ def _name(name: x509.Name) -> str:
 
 
 class Signer:
-    """Signs PDFs with one key, which is read once: pyHanko's own signer reads it anew for each signature, which takes 90 ms and more."""
+    """Signs PDFs with one key, which is read once: pyHanko's own signer reads it anew for each signature, which takes 90 ms and more.
+
+    Threads share the key and bytes, nothing of asn1crypto: its objects are taken apart at their first use and write their bytes anew as
+    they are put into others, both unlocked, so two threads with one certificate may meet it half written.
+    """
 
     def __init__(self, private_key: str, certificate: str, stamp: Stamp | None = None) -> None:
         """Both PEM. `stamp` gets a timestamp over each signature. Raises `KeyFault`."""
-        self._key, self._chain = _load(private_key, certificate)
+        self._key, chain = _load(private_key, certificate)
+        self._chain = [each.public_bytes(serialization.Encoding.DER) for each in chain]
         self._stamp = stamp
+        self._sample = b""
+        self._sampling = threading.Lock()
 
     def sign(self, pdf: bytes, *, number: str, name: str) -> bytes:
         """The PDF with a signature that certifies it: any change afterwards is one too many. `number` stands in it as the reason,
         `name` as who signed. Costs 20 to 30 ms, and the wait for the timestamp. Raises what `stamp` raises; nothing is signed then. May be
         called by several threads at once."""
         from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-        from pyhanko.sign import PdfSignatureMetadata
+        from pyhanko.sign import PdfSignatureMetadata, signers
         from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
-        from pyhanko.sign.signers import sign_pdf
 
         meta = PdfSignatureMetadata(field_name=FIELD, md_algorithm="sha256", reason=number, name=name, certify=True,
                                     docmdp_permissions=MDPPerm.NO_CHANGES, subfilter=SigSeedSubFilter.PADES)
         out = io.BytesIO()
-        sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), meta, self._signer, timestamper=self._timestamper, output=out)
+        with _first_alone():
+            signers.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), meta, self._signer(), timestamper=self._timestamper(), output=out)
         return out.getvalue()
 
-    @cached_property
     def _signer(self) -> Any:
+        """Made for one signature (see the class); it takes a fraction of a millisecond."""
         from asn1crypto import x509 as asn1
         from pyhanko.sign.signers import Signer as Base
         from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-        chain = [asn1.Certificate.load(each.public_bytes(serialization.Encoding.DER)) for each in self._chain]
+        chain = [asn1.Certificate.load(each) for each in self._chain]
         registry: Any = SimpleCertificateStore()  # type: ignore[no-untyped-call]
         registry.register_multiple(chain)
         key = self._key
@@ -199,20 +207,47 @@ class Signer:
 
         return Loaded(signing_cert=chain[0], cert_registry=registry)
 
-    @cached_property
     def _timestamper(self) -> Any:
+        """Made for one signature too. The token that pyHanko measures beforehand is asked for once, and read anew each time."""
         if self._stamp is None:
             return None
         from asn1crypto import cms
         from pyhanko.sign.timestamps.api import TimeStamper
 
-        stamp = self._stamp
+        stamp, sample = self._stamp, self._sample_token
 
         class Stamped(TimeStamper):  # type: ignore[misc]
             async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> Any:
                 return cms.ContentInfo.load(stamp(message_digest))
 
+            async def async_dummy_response(self, md_algorithm: str) -> Any:
+                return cms.ContentInfo.load(sample())
+
         return Stamped()  # type: ignore[no-untyped-call]
+
+    def _sample_token(self) -> bytes:
+        """A token of this service, for the room that one takes in the PDF."""
+        assert self._stamp is not None
+        with self._sampling:
+            self._sample = self._sample or self._stamp(bytes(32))
+        return self._sample
+
+
+_FIRST = threading.Lock()
+_signed_once = threading.Event()
+
+
+@contextmanager
+def _first_alone() -> Iterator[None]:
+    """asn1crypto fills the tables of each of its classes in at the class's first use, unlocked: until one signature of this process is
+    whole, no second one is begun beside it."""
+    if not _signed_once.is_set():
+        with _FIRST:
+            if not _signed_once.is_set():
+                yield
+                _signed_once.set()
+                return
+    yield
 
 
 def digest(pdf: bytes) -> str:
