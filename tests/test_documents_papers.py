@@ -250,7 +250,7 @@ def test_a_child_that_hangs_or_eats_memory_is_ended(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_machine_without_a_chinese_font_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    find_fonts.cache_clear()
+    fonts._found.cache_clear()
     monkeypatch.setattr(fonts, "_PACKAGE", "no_such_package")
     monkeypatch.setattr(fonts, "_DIRECTORIES", ())
     try:
@@ -258,7 +258,7 @@ def test_a_machine_without_a_chinese_font_is_told_so(monkeypatch: pytest.MonkeyP
             render("receipt", RECEIPT)
         assert caught.value.code == "no_font"
     finally:
-        find_fonts.cache_clear()
+        fonts._found.cache_clear()
 
 
 def test_rare_characters_of_names_print_and_those_that_cannot_are_named() -> None:

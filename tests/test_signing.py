@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from app import clock, jobs
 from app.documents import signing
 from app.extensions import db
 from app.operations import certificate_papers, certificates, layouts, signing_keys
-from models import AuditEvent, Authority, Certificate, CertificateArchive, Job, SigningKey, StoredFile
+from models import AuditEvent, Authority, Certificate, CertificateArchive, Enrolment, Job, SigningKey, StoredFile
+from standins.timestamps import _authority
 from workers.jobs import perform_here
 
 
@@ -96,6 +98,52 @@ def test_a_strangers_signature_and_no_signature_are_none_of_ours(login: Any, cli
         assert client.post("/verify/", data={"file": (io.BytesIO(hostile), "x.pdf")}).status_code == status
 
 
+def test_threads_that_sign_at_once_share_no_object_of_asn1_and_the_first_signs_alone(monkeypatch: Any, make: Any) -> None:
+    from asn1crypto import tsp
+    from pyhanko.sign import signers
+    from pyhanko.sign.timestamps.api import TimeStamper
+
+    certificates.run_issue(make.report(people=1).id, lambda done, total: None)
+    key = db.session.scalars(select(Certificate.id)).one()
+    plain = certificate_papers._drawn(certificate_papers._load([key], []), layouts.current("certificate"))[0][1]
+    used: list[Any] = []
+    counts, at_work, both = [], [0], threading.Barrier(2)
+    sign_pdf = signers.sign_pdf
+
+    def watched(writer: Any, meta: Any, signer: Any, timestamper: Any, **values: Any) -> Any:
+        at_work[0] += 1
+        counts.append(at_work[0])
+        if signing._signed_once.is_set():
+            both.wait(10)
+        used.extend((signer, signer.signing_cert, signer.cert_registry, timestamper))
+        done = sign_pdf(writer, meta, signer, timestamper=timestamper, **values)
+        at_work[0] -= 1
+        return done
+
+    asked: list[bytes] = []
+    lock = threading.Lock()
+    authority = _authority(clock.now().replace(hour=0, minute=0, second=0, microsecond=0), "TIME_STAMPING")
+
+    def stamp(digest: bytes) -> bytes:
+        asked.append(digest)
+        imprint = {"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": digest}
+        with lock:
+            answer = authority.request_tsa_response(tsp.TimeStampReq({"version": "v1", "cert_req": True, "message_imprint": imprint}))
+            return bytes(answer["time_stamp_token"].dump())
+
+    monkeypatch.setattr(signers, "sign_pdf", watched)
+    monkeypatch.setattr(signing, "_signed_once", threading.Event())
+    signer = signing.Signer(*signing.draw_key("某某单位", days=10, at=clock.now()), stamp)
+    with ThreadPoolExecutor(3) as pool:
+        signed = list(pool.map(lambda n: signer.sign(plain, number=f"N{n}", name="甲"), range(3)))
+    assert counts[0] == 1
+    assert max(counts) == 2, "the first alone, then side by side"
+    assert isinstance(used[3], TimeStamper)
+    assert len(set(map(id, used))) == 3 * 4
+    assert len(asked) == 4, "one to measure, and one for each"
+    assert {signing.examine(pdf).state for pdf in signed} == {"untouched"}
+
+
 def test_two_that_make_it_at_once_keep_one(app: Any, certificate: Certificate) -> None:
     db.session.commit()
     gate, key = threading.Barrier(2), certificate.id
@@ -155,7 +203,7 @@ def test_a_long_signing_gives_way_to_other_jobs_and_goes_on_as_the_same_job(make
     assert (job.state, job.percent, jobs.due()) == ("waiting", 60, [push.id, job.id]), "the push comes next"
     assert len(db.session.scalars(select(StoredFile.id).where(StoredFile.kind == "certificate")).all()) == 2
     run_jobs()
-    assert (job.state, "字库里没有" in job.error) == ("failed", True), "the one that cannot be printed is named at the end"
+    assert (job.state, job.error) == ("done", ""), "the one that waits for a font is no failure of the others"
     assert db.session.scalar(select(func.count(Certificate.file_id))) == 4
     assert db.session.scalar(select(func.count()).where(Job.name == certificates.RENDER_JOB)) == 1
 
@@ -183,18 +231,50 @@ def test_a_zip_of_certificates_that_were_never_drawn_gives_way_too(make: Any, lo
     assert "字库里没有" in hjp.get(where).text, "the one that cannot be printed is named"
 
 
-def test_a_name_that_no_font_can_print_is_said_and_holds_up_nobody(make: Any, login: Any, run_jobs: Any) -> None:
+def test_a_name_that_no_font_can_print_waits_for_one_and_is_made_when_it_came(make: Any, login: Any, run_jobs: Any, clock: Any,
+                                                                              monkeypatch: Any) -> None:
     report = make.report(people=3)
-    certificates.run_issue(report.id, lambda done, total: None)
-    odd, rare, _third = db.session.scalars(select(Certificate).order_by(Certificate.id)).all()
-    odd.name, rare.name = "王\ue000", "王㛃䶮"
+    odd, rare, _third = db.session.scalars(select(Enrolment).order_by(Enrolment.id)).all()
+    odd.name, rare.name = "王\U0003fffe", "王㛃䶮"
     db.session.commit()
+    city, admin = login("hangzhou"), login("admin")
+    before = city.get(f"/certificates/issue/{report.id}").text
+    assert "王\U0003fffe（U+3FFFE）。生成后编号有效" in before, "said before they are given"
+    assert "㛃" not in before
+    assert "U+3FFFE" in city.get("/certificates/issue/").text
+    city.post("/certificates/issue/", data={"ids": report.id})
     run_jobs()
-    db.session.expire_all()
-    assert [row.file_id is not None for row in (odd, rare, _third)] == [False, True, True]
-    client = login("hjp")
-    assert "字库里没有" in client.get(f"/certificates/{odd.id}").text
-    assert client.get(f"/certificates/{odd.id}/certificate.pdf").status_code == 409
+    made = {row.name: row for row in db.session.scalars(select(Certificate))}
+    waiting = made[odd.name]
+    assert {row.name for row in made.values() if row.file_id is None} == {odd.name}
+    job = jobs.latest(certificates.RENDER_JOB, report.id)
+    assert job is not None
+    assert (job.state, job.error) == ("done", ""), "nothing stays red"
+    hjp, where = login("hjp"), f"/certificates/{waiting.id}"
+    page = hjp.get(where).text
+    assert "中的 U+3FFFE" in page
+    assert "请联系系统管理员" in page
+    assert f"{where}/certificate.pdf" not in page, "no button that ends on a refusal"
+    assert f"/certificates/{made[rare.name].id}/certificate.pdf" in hjp.get(f"/certificates/{made[rare.name].id}").text
+    refused = hjp.get(f"{where}/certificate.pdf")
+    assert (refused.status_code, "U+3FFFE" in refused.text) == (409, True)
+    assert "U+3FFFE" in city.get(f"/certificates/issue/{report.id}").text
+    hjp.get("/lang/en")
+    english = hjp.get(where).text
+    assert "U+3FFFE" in english
+    assert "font" in english
+    assert "system administrator" in english
+    clock.advance(hours=2)
+    assert not certificate_papers.can_make_good(), "no font has come: no job is written in vain"
+    monkeypatch.setattr(certificate_papers, "missing_glyphs", lambda _text: [])
+    assert certificate_papers.can_make_good()
+    jobs.schedule(certificate_papers.MAKE_GOOD_JOB, 0)
+    run_jobs()
+    db.session.refresh(waiting)
+    assert waiting.file_id is not None
+    assert f"{where}/certificate.pdf" in hjp.get(where).text
+    assert not certificate_papers.can_make_good()
+    assert "重新运行" not in admin.get(f"/certificates/issue/{report.id}").text
 
 
 def test_an_authority_signs_with_its_own_key_and_old_signatures_stay_known(login: Any, client: Any, make: Any,
@@ -252,7 +332,11 @@ def test_the_institution_has_its_pdfs_in_one_zip_for_a_day(login: Any, make: Any
     where = hjp.post("/certificates/archives", data={"all": "1"}).location
     assert hjp.get(f"{where}/certificates.zip").status_code == 409
     run_jobs()
-    archive = zipfile.ZipFile(io.BytesIO(hjp.get(f"{where}/certificates.zip").data))
+    db.session.execute(update(CertificateArchive).values(created_at=datetime(2026, 3, 1, 17, 0, tzinfo=UTC)))
+    db.session.commit()
+    handed = hjp.get(f"{where}/certificates.zip")
+    assert "2026-03-02.zip" in handed.headers["Content-Disposition"], "the day in Shanghai"
+    archive = zipfile.ZipFile(io.BytesIO(handed.data))
     assert len(archive.namelist()) == 3
     assert all(archive.read(name).startswith(b"%PDF") for name in archive.namelist())
     assert db.session.scalar(select(func.count()).where(AuditEvent.verb == "pack_certificates")) == 1

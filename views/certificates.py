@@ -15,6 +15,7 @@ from wtforms import RadioField
 
 from app import files, jobs, scope
 from app.crypto import blind
+from app.documents import fonts
 from app.errors import Conflict, Invalid
 from app.extensions import db
 from app.operations import certificate_archives, certificate_changes, certificate_papers, certificates, push_files
@@ -55,8 +56,9 @@ class CertificateIssueView(PortalView):
         rows = listing(self._statement(), order=(ScoreReport.decided_at, ScoreReport.id), searches=self._searches(),
                        filters=self._filters(), options=(joinedload(ScoreReport.exam_plan), joinedload(ScoreReport.institution)))
         ids = [row.id for row in rows.rows]
+        unprintable = [name for names in certificates.unprintable(ids).values() for name in names]
         return self.page("portal/certificates/issue.html", listing=rows, title=_("生成证书"), counts=_counts(ids),
-                         jobs=_jobs(ids))
+                         jobs=_jobs(ids), unprintable=unprintable)
 
     @page("/", "issue", ("POST",))
     def issue(self) -> Any:
@@ -70,11 +72,14 @@ class CertificateIssueView(PortalView):
     @page("/<int:report_id>", "show")
     def show(self, report_id: int) -> Any:
         report = self.fetch(ScoreReport, report_id, joinedload(ScoreReport.exam_plan), joinedload(ScoreReport.institution))
+        waiting = certificate_papers.without_file(report.exam_plan_id)
         rows = listing(certificate_papers.of_exam(report.exam_plan_id, actor=self.actor), order=(Certificate.number,),
                        searches=(Search("q", _l("姓名"), lambda text: like(Certificate.name, text)),), filters=(push_filter(),),
                        options=LISTED, size=100)
         return self.page("portal/certificates/issued.html", report=report, title=report.exam_plan.name, listing=rows,
-                         job=_jobs([report.id]).get(report.id), signing=jobs.latest(certificates.RENDER_JOB, report.id),
+                         job=_jobs([report.id]).get(report.id), signing=_signing(report, waiting),
+                         unprintable=certificates.unprintable([report.id]).get(report.id, []),
+                         waiting=fonts.unprintable(row.name for row in waiting),
                          counts=_counts([report.id]).get(report.id, (0, 0)))
 
 
@@ -91,6 +96,13 @@ def _jobs(report_ids: list[int]) -> dict[int, Job]:
     rows = db.session.scalars(
         select(Job).where(Job.name == certificates.ISSUE_JOB, Job.subject_id.in_(report_ids)).order_by(Job.id))
     return {job.subject_id: job for job in rows}
+
+
+def _signing(report: ScoreReport, waiting: Sequence[Any]) -> Job | None:
+    """The job that draws and signs, as long as it has anything to say: one that failed has not once all that can be printed is there."""
+    job: Job | None = jobs.latest(certificates.RENDER_JOB, report.id)
+    settled = all(certificate_papers.unprintable(row) for row in waiting)
+    return None if job is not None and job.state == "failed" and settled else job
 
 
 def push_filter() -> Filter:
@@ -182,7 +194,7 @@ class CertificateView(PortalView):
     @page("/archives/<int:archive_id>/certificates.zip", "download")
     def zip(self, archive_id: int) -> Any:
         row = self.fetch(CertificateArchive, archive_id, joinedload(CertificateArchive.file))
-        return download(certificate_archives.read(row), f"证书-{day(row.created_at.date())}.zip", certificate_archives.ZIP)
+        return download(certificate_archives.read(row), f"证书-{day(row.created_at)}.zip", certificate_archives.ZIP)
 
     def _certificate(self, certificate_id: int) -> Certificate:
         return self.fetch(Certificate, certificate_id, *LISTED, joinedload(Certificate.authority), joinedload(Certificate.replaces),
@@ -197,7 +209,8 @@ class CertificateView(PortalView):
         return self.page("portal/certificates/show.html", certificate=row, title=row.number, words=CERTIFICATE_WORDS, ours=ours,
                          change=change if ours else None, kinds=certificate_changes.KINDS, causes=certificate_changes.CAUSES,
                          status=certificate_changes.STATUS_WORDS, event_words=certificate_changes.EVENT_WORDS,
-                         history=certificate_changes.history(row, asked=ours), fault=certificate_papers.unprintable(row),
+                         history=certificate_changes.history(row, asked=ours),
+                         fault="" if row.file_id else certificate_papers.unprintable(row),
                          check_url=url_for("CertificateLookup.code", number=row.number), by_file=push_files.by_file())
 
     @page("/<int:certificate_id>/certificate.pdf", "download")

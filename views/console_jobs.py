@@ -29,6 +29,7 @@ TITLES: dict[str, Any] = {
     "reconcile_bill": _l("与支付平台对账"), "reconcile_seats": _l("核对名额"), "issue_invoice": _l("开具发票"),
     "pull_scores": _l("拉取考生成绩"), "issue_certificates": _l("生成证书"), "push_certificates": _l("推送证书"),
     "pack_certificates": _l("打包证书文件"), "forget_archives": _l("清理过期的证书打包文件"), "render_certificates": _l("制作证书文件"),
+    "make_good_certificates": _l("补制等待字体的证书文件"),
     "draw_tickets": _l("制作准考证"), "forget_ticket_prints": _l("清理过期的准考证文件"), "forget_sign_ins": _l("清理过期的登录记录"),
     "plan_notice_texts": _l("安排短信提醒"), "send_notice_text": _l("发送短信提醒"), "read_licence": _l("识别营业执照"),
     "seal_audit": _l("封存操作记录"), "export_audit": _l("导出审计日志"),

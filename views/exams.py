@@ -16,6 +16,7 @@ from wtforms import SelectMultipleField
 from wtforms.validators import InputRequired
 
 from app import clock, jobs, scope, workflow
+from app.documents import fonts
 from app.errors import Conflict, PortalError
 from app.extensions import db
 from app.operations import exam_rooms, exams, filings, papers, resits, ticket_prints
@@ -148,13 +149,13 @@ class ExamView(PortalView):
                          left_out=resits.left_out(plan, people, exam),
                          by_id={person.id: person for person in people}, room_size=exam_rooms.most_in_a_room(),
                          title=exam.name if exam else _("创建考核计划"), chosen=set(form.enrolment_ids.data or []),
-                         chosen_rooms=set(form.room_ids.data or []), unprintable=papers.unprintable(people))
+                         chosen_rooms=set(form.room_ids.data or []), unprintable=fonts.unprintable(person.name for person in people))
 
     @page("/<int:exam_id>", "show")
     def show(self, exam_id: int) -> Any:
         exam = self.fetch(ExamPlan, exam_id, *DETAIL)
         return self.page("portal/exams/show.html", exam=exam, title=exam.name, seats=seats_of(exam),
-                         unprintable=papers.unprintable(sitting.enrolment for sitting in exam.sittings),
+                         unprintable=fonts.unprintable(sitting.enrolment.name for sitting in exam.sittings),
                          missing=exams.missing_for_submission(exam) if exam.editable else [],
                          without_place=exam_rooms.without_place(exam) if exam.editable else [],
                          events=events_of("exam_plan", exam.id), steps=workflow.steps_open_to(self.actor, exam))

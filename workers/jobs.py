@@ -66,6 +66,7 @@ JOBS: dict[str, Callable[[int, Report], None]] = {
     certificate_archives.JOB: certificate_archives.run_pack,
     certificate_archives.TIDY: certificate_archives.run_tidy,
     certificates.RENDER_JOB: certificate_papers.run_render,
+    certificate_papers.MAKE_GOOD_JOB: certificate_papers.run_make_good,
     ticket_prints.JOB: ticket_prints.run_draw,
     ticket_prints.TIDY: ticket_prints.run_tidy,
     "forget_sign_ins": sign_ins.run_forgetting,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from app.audit import chain
+from app.operations import certificate_papers
 
 TIMETABLE: dict[str, timedelta] = {
     "check_orders": timedelta(minutes=2),
@@ -13,6 +14,7 @@ TIMETABLE: dict[str, timedelta] = {
     "plan_notice_texts": timedelta(minutes=1),
     "forget_drafts": timedelta(hours=24),
     "forget_form_drafts": timedelta(hours=24),
+    "make_good_certificates": timedelta(hours=1),
     "forget_archives": timedelta(hours=1),
     "forget_ticket_prints": timedelta(hours=1),
     "forget_captchas": timedelta(hours=1),
@@ -24,4 +26,4 @@ TIMETABLE: dict[str, timedelta] = {
 }
 
 # Asked before the job is written: what is due every few seconds would leave thousands of rows a day that did nothing.
-NEEDED: dict[str, Callable[[], bool]] = {"seal_audit": chain.waiting}
+NEEDED: dict[str, Callable[[], bool]] = {"seal_audit": chain.waiting, "make_good_certificates": certificate_papers.can_make_good}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import struct
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +47,10 @@ _RARE = {
 }
 
 
+# How long a process goes by the fonts it has found: one that is installed is found without a restart.
+_LOOK_AGAIN_S = 600
+
+
 @dataclass(frozen=True)
 class Fonts:
     """The font files to embed from, and for each role the families in the order they are tried."""
@@ -54,10 +60,14 @@ class Fonts:
     serif: tuple[str, ...]
 
 
-@lru_cache(maxsize=1)
 def find_fonts() -> Fonts:
-    """The fonts of this machine that can write Chinese. Raises `PaperFault("no_font")` where there is none: install
-    requirements.txt again, or the system's fonts-noto-cjk."""
+    """The fonts of this machine that can write Chinese, looked for every ten minutes. Raises `PaperFault("no_font")` where there
+    is none: install requirements.txt again, or the system's fonts-noto-cjk."""
+    return _found(int(time.monotonic() // _LOOK_AGAIN_S))
+
+
+@lru_cache(maxsize=1)
+def _found(_span: int) -> Fonts:
     known = {**_SANS, **_SERIF, **_RARE}
     files = {path.name: path for path in reversed(_candidates()) if path.name in known}
     sans = tuple(dict.fromkeys(family for name, family in _SANS.items() if name in files))
@@ -71,10 +81,21 @@ def find_fonts() -> Fonts:
 def missing_glyphs(text: str) -> list[str]:
     """The characters of `text` that no font here can print, each once. To be asked when a name is entered, not when it
     is on paper."""
-    known = _characters()
+    known = _characters(find_fonts().files)
     if known.issuperset(text):
         return []
     return [character for character in dict.fromkeys(text) if not character.isspace() and character not in known]
+
+
+def codes(signs: Iterable[str]) -> str:
+    """Characters by their code points, U+2EBF5、U+3106C: a screen may have no glyph for them either, and whoever looks for a font
+    looks for these."""
+    return "、".join(f"U+{ord(sign):04X}" for sign in signs)
+
+
+def unprintable(names: Iterable[str]) -> list[str]:
+    """Those of these names that hold characters no font here can print, each with their codes."""
+    return [f"{name}（{codes(signs)}）" for name in names if (signs := missing_glyphs(name))]
 
 
 def printable(text: str) -> str:
@@ -99,8 +120,8 @@ def _candidates() -> list[Path]:
 
 
 @lru_cache(maxsize=1)
-def _characters() -> frozenset[str]:
-    points = set().union(*(read_cmap(path.read_bytes()) for path in find_fonts().files))
+def _characters(files: tuple[Path, ...]) -> frozenset[str]:
+    points = set().union(*(read_cmap(path.read_bytes()) for path in files))
     return frozenset(chr(point) for point in points)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from app import audit, clock, notices, parameters, workflow
 from app.actors import Actor
 from app.crypto import blind
-from app.documents.fonts import missing_glyphs
+from app.documents.fonts import codes, missing_glyphs
 from app.errors import Conflict, Forbidden, Invalid
 from app.extensions import db, transaction
 from app.identifiers import IdentifierError, parse_id_number
@@ -140,8 +140,9 @@ def _checked(certificate: Certificate, wish: Wish) -> Wish:
         raise Invalid(_("请填写更正后的姓名或身份证号。"), "name")
     if len(name) > 50 or any(sign.isdigit() or sign.isspace() for sign in name):
         raise Invalid(_("姓名不能含数字和空格，最多 50 个字。"), "name")
-    if lacking := "".join(missing_glyphs(name)):
-        raise Invalid(_("字库里没有“%(signs)s”，证书不能打印这个姓名。", signs=lacking), "name")
+    if lacking := missing_glyphs(name):
+        raise Invalid(_("字库里没有姓名中的 %(codes)s，证书打印不了。请联系系统管理员，安装含这个字的字体后再换发。",
+                        codes=codes(lacking)), "name")
     if number:
         try:
             parse_id_number(number, clock.shanghai_day())

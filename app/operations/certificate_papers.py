@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from flask import current_app
@@ -12,11 +13,11 @@ from flask_babel import gettext as _
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import joinedload
 
-from app import audit, files, jobs, scope
+from app import audit, clock, files, jobs, scope
 from app.actors import Actor
 from app.documents import papers
 from app.documents.faults import PaperFault
-from app.documents.fonts import missing_glyphs
+from app.documents.fonts import codes, missing_glyphs
 from app.documents.qr import qr_png
 from app.documents.signing import Signer
 from app.documents.workbooks import write_table
@@ -24,7 +25,7 @@ from app.errors import Conflict, PortalError
 from app.extensions import db, gateways, let_go, transaction, will_write
 from app.gateways.errors import MissingObject
 from app.operations import layouts
-from app.operations.signing_keys import signer_of
+from app.operations.signing_keys import in_use, signer_of
 from app.presentation import day
 from app.sets import among
 from models import Certificate, Enrolment, ExamPlan, ScoreReport, Sitting
@@ -35,8 +36,13 @@ CHUNK = 25
 SIGNED_AT_ONCE = 8
 # So many are made before other jobs come in between: ten seconds and less.
 PART = 250
+MAKE_GOOD_JOB = "make_good_certificates"
+# Until then the job of the exam is still about them.
+MAKE_GOOD_AFTER = timedelta(hours=1)
 DRAWN = (joinedload(Certificate.authority), joinedload(Certificate.file),
          joinedload(Certificate.enrolment).joinedload(Enrolment.portrait))
+_LACKING = select(Certificate.id, Certificate.number, Certificate.name, Certificate.institution_name, Certificate.authority_id).where(
+    Certificate.state == "valid", Certificate.file_id.is_(None))
 Report = Callable[[int, int], None]
 log = logging.getLogger("portal.certificates")
 
@@ -73,21 +79,48 @@ def pdf(certificate: Certificate, *, actor: Actor) -> bytes:
 
 
 def unprintable(row: Any) -> str:
-    """Why a certificate (or its name and institution) cannot be printed, in words; "" where it can."""
-    lacking = "".join(missing_glyphs(row.name + row.institution_name))
-    return _("字库里没有“%(signs)s”，证书不能打印。请管理员安装含这个字的字体，或更正姓名后换发。", signs=lacking) if lacking else ""
+    """Why a certificate (or its name and institution) cannot be printed, and whom to ask, in words; "" where it can."""
+    for text in (row.name, row.institution_name):
+        if lacking := missing_glyphs(text):
+            return _("字库里没有“%(text)s”中的 %(codes)s，证书文件要等这个字的字体。编号、查验和推送照常。请联系系统管理员安装字体，"
+                     "装好后文件自动生成；姓名有误的，请发证的主管部门更正后换发。", text=text, codes=codes(lacking))
+    return ""
+
+
+def without_file(exam_id: int) -> Sequence[Any]:
+    """The valid certificates of an exam that have no PDF yet: id, number, name, institution_name."""
+    return db.session.execute(_LACKING.join(Sitting, Certificate.sitting_id == Sitting.id)
+                              .where(Sitting.exam_plan_id == exam_id).order_by(Certificate.number)).all()
 
 
 def run_render(report_id: int, report: Report) -> None:
     """The job: draw and sign the certificates of an exam that have no PDF yet. Run twice it goes on where the other stopped. It gives way
-    part by part: the push, which shares its worker, is not kept waiting by an exam of thousands."""
+    part by part: the push, which shares its worker, is not kept waiting by an exam of thousands. Those whose names no font can print
+    are no failure of it: the pages name them, and `run_make_good` makes them once a font is there."""
     rows = db.session.execute(
         select(Certificate.id, Certificate.number, Certificate.name, Certificate.institution_name, Certificate.file_id)
         .join(Sitting, Certificate.sitting_id == Sitting.id).join(ScoreReport, ScoreReport.exam_plan_id == Sitting.exam_plan_id)
         .where(ScoreReport.id == report_id, Certificate.state == "valid").order_by(Certificate.number)).all()
-    faults = make_part([row for row in rows if row.file_id is None], len(rows), report)
-    if faults:
-        raise Conflict(faults[0] if len(faults) == 1 else _("%(n)s 张证书不能打印：%(first)s", n=len(faults), first=faults[0]))
+    for fault in make_part([row for row in rows if row.file_id is None], len(rows), report):
+        log.warning("waits for a font: %s", fault)
+
+
+def run_make_good(_subject: int, report: Report) -> None:
+    """The job, hourly: make the PDFs that should long be there and can be made by now, a font or a key having come."""
+    rows = _can_be_made()
+    make_part(rows, len(rows), report)
+
+
+def can_make_good() -> bool:
+    """Whether that job has anything to do."""
+    return bool(_can_be_made())
+
+
+def _can_be_made() -> list[Any]:
+    rows = db.session.execute(_LACKING.where(Certificate.created_at < clock.now() - MAKE_GOOD_AFTER).order_by(Certificate.number)).all()
+    keys = {authority_id: in_use(authority_id) for authority_id in {row.authority_id for row in rows}}
+    signs = {authority_id for authority_id, key in keys.items() if key is not None and key.state != "expired"}
+    return [row for row in rows if row.authority_id in signs and not unprintable(row)]
 
 
 def make_part(lacking: Sequence[Any], total: int, report: Report) -> list[str]:

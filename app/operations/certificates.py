@@ -27,8 +27,9 @@ from sqlalchemy.orm import Session, aliased
 
 from app import audit, clock, jobs, notices, parameters
 from app.actors import SYSTEM, Actor
+from app.documents import fonts
 from app.errors import Conflict, Forbidden
-from app.extensions import transaction
+from app.extensions import db, transaction
 from app.operations.numbering import Pattern, parse_pattern, take_serials
 from app.operations.push import happened
 from models import Certificate, CertificateEvent, Enrolment, ExamPlan, Institution, Job, Occupation, ScoreReport, Sitting, SkillLevel
@@ -53,6 +54,17 @@ def lacks_certificate() -> ColumnElement[bool]:
 def lacks_certificates() -> ColumnElement[bool]:
     """The score reports in whose exam someone passed and has no certificate yet."""
     return exists().where(Sitting.exam_plan_id == ScoreReport.exam_plan_id, lacks_certificate())
+
+
+def unprintable(report_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Of these score reports, whose names no font can print among those still to be given a certificate, each with its codes: the number
+    they are given is valid, but the PDF has to wait for a font."""
+    names: dict[int, set[str]] = {}
+    for report_id, name in db.session.execute(
+            select(ScoreReport.id, Enrolment.name).join(Sitting, Sitting.exam_plan_id == ScoreReport.exam_plan_id)
+            .join(Enrolment, Sitting.enrolment_id == Enrolment.id).where(ScoreReport.id.in_(report_ids), lacks_certificate())):
+        names.setdefault(report_id, set()).add(name)
+    return {report_id: found for report_id, each in names.items() if (found := fonts.unprintable(sorted(each)))}
 
 
 def start_issue(reports: Iterable[ScoreReport], *, actor: Actor) -> list[Job]:

@@ -10,7 +10,7 @@ import io
 import logging
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from app.actors import Actor
 from app.crypto import vault
 from app.documents import papers
 from app.documents.faults import PaperFault
-from app.documents.fonts import missing_glyphs
+from app.documents.fonts import codes, missing_glyphs
 from app.documents.qr import qr_png
 from app.documents.tables import Value, write_summary
 from app.errors import Conflict, NotFound, PortalError
@@ -160,16 +160,7 @@ def lacking_signs(name: str) -> str:
     signs = missing_glyphs(name)
     if not signs:
         return ""
-    return str(_("姓名中有字库没有的字（%(codes)s），请监考人员用笔补写。", codes=_codes(signs)))
-
-
-def unprintable(people: Iterable[Enrolment]) -> list[str]:
-    """The names that hold characters no font here can print, each with their codes: a screen may have no glyph for them either."""
-    return [f"{each.name}（{_codes(signs)}）" for each in people if (signs := missing_glyphs(each.name))]
-
-
-def _codes(signs: Iterable[str]) -> str:
-    return "、".join(f"U+{ord(sign):04X}" for sign in signs)
+    return str(_("姓名中有字库没有的字（%(codes)s），请监考人员用笔补写。", codes=codes(signs)))
 
 
 def ticket_rules() -> list[str]:
