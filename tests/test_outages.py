@@ -31,7 +31,7 @@ from models import AuditEvent, Enrolment, ImportBatch, Invoice, Job, Order, Paym
 from tests import home, services
 from tests.factory import Factory
 from tests.people import Person, filled_roster, people_of, photo_zip
-from tests.processes import stopped
+from tests.processes import kill_around, stopped
 from tests.services import wait_for
 from tests.shop import FIRST, LIVE, SECOND
 from tests.test_fire import Clerk
@@ -199,8 +199,7 @@ def test_a_worker_killed_at_any_point_of_an_import_leaves_nothing_and_does_it_on
             time.sleep(1.5)
             outage.product.kill("worker")
     else:
-        outage.product.kill("worker")
-        os.kill(child, signal.SIGKILL)
+        kill_around(worker, child)
     outage.product.redis().flushall()
     job = select(Job.state).where(Job.name == "import_roster", Job.subject_id == batch_id)
     state, written = (select(ImportBatch.state).where(ImportBatch.id == batch_id),
