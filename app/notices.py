@@ -47,7 +47,7 @@ NOTICES: dict[str, Line] = {
     "change": Line(("reviewer",), _l("机构申请变更备案"), _l("%(what)s正在变更，提交后再受理；原备案继续有效。"), "neutral"),
     "withdraw": Line(("reviewer",), _l("申报被撤回"), _l("%(what)s已由申报单位撤回。"), "neutral"),
     "accept": Line(("owner",), _l("申报已受理"), _l("%(what)s已受理，正在审核。")),
-    "approve": Line(("owner",), _l("审核通过"), _l("%(what)s已审核通过。"), "ok"),
+    "approve": Line(("owner",), _l("已审核通过"), _l("%(what)s已审核通过。"), "ok"),
     "reject": Line(("owner",), _l("审核未通过"), _l("%(what)s未通过审核，请修改后重新提交。"), "bad"),
     "order_paid": Line(("enterprise", "institution"), _l("订单已支付"), _l("%(what)s已支付，人员已报名。"), "ok"),
     "order_expired": Line(("enterprise",), _l("订单已过期"), _l("%(what)s未在时限内支付，已过期，名额已释放。"), "warn"),

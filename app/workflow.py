@@ -53,7 +53,7 @@ REVIEW_LABELS: dict[str, Any] = {
     "draft": _l("未上报"),
     "submitted": _l("已上报待受理"),
     "accepted": _l("已受理"),
-    "approved": _l("审核通过"),
+    "approved": _l("已审核通过"),  # not the words of the step: other languages say the two differently
     "rejected": _l("未通过"),
 }
 REVIEW_TONES = {"draft": "neutral", "submitted": "info", "accepted": "warn", "approved": "ok", "rejected": "bad"}

@@ -36,7 +36,11 @@ def test_a_revocation_has_a_reason_and_reaches_everyone(login: Any, client: Any,
                                                       clock: Any) -> None:
     run()
     city = login("hangzhou")
-    city.post(f"/certificates/{certificate.id}/revoke", data={"remark": " "})
+    page = city.get(f"/certificates/{certificate.id}").text
+    assert 'name="remark" rows="4" minlength="2"' in page, "said in the dialog, before it closes"
+    assert "至少 2 个字" in page
+    for short in (" ", "错"):
+        city.post(f"/certificates/{certificate.id}/revoke", data={"remark": short})
     assert every()[0].state == "valid"
     city.post(f"/certificates/{certificate.id}/revoke", data={"remark": "考核作弊，成绩取消"})
     row = every()[0]

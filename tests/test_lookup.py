@@ -129,6 +129,8 @@ def test_numbers_cannot_be_tried_out_one_after_another(certificate: Certificate,
         assert limited.post("/c/check", json={"name": "王", "number": str(n)}).status_code == 404
         assert asked(limited, name="王", number=str(n)).status_code == 200
     known = {"name": certificate.name, "number": certificate.number}
+    plain = limited.post("/c/check", json=known)
+    assert (plain.status_code, plain.mimetype) == (429, "application/json"), "who sends JSON is answered in JSON, without an Accept header"
     for answer in (limited.get(f"/c/{certificate.number}"), asked(limited, **known), limited.post("/c/check", json=known)):
         assert answer.status_code == 429
         assert "操作太频繁" in (answer.json["message"] if answer.is_json else answer.text)

@@ -11,7 +11,7 @@ from app import workflow
 from app.errors import Conflict
 from app.extensions import db
 from app.operations import certificates, push
-from models import Certificate, CertificateChange, ExamPlan, ExamRoom, Parameter, ScoreCorrection, ScoreReport, Sitting
+from models import Certificate, CertificateChange, ExamPlan, ExamRoom, Parameter, ReviewEvent, ScoreCorrection, ScoreReport, Sitting
 from tests.factory import Factory
 from tests.test_score_intakes import fields
 
@@ -68,7 +68,16 @@ def test_a_correction_counts_when_it_is_approved_and_not_before(login: Any, repo
     states = {row.sitting_id: row.state for row in db.session.scalars(select(Certificate))}
     assert [states[each.id] for each in people(report)] == ["revoked", "valid", "valid"]
     assert db.session.get_one(ScoreReport, report.id).review_state == "approved", "the report itself stays approved"
-    assert "成绩更正" in client.get(f"/scores/{report.exam_plan_id}/history").text
+    history = client.get(f"/scores/{report.exam_plan_id}/history").text
+    assert "成绩更正" in history
+    approver = db.session.scalars(select(ReviewEvent.actor_name).where(
+        ReviewEvent.step == "approve", ReviewEvent.subject_kind == "score_correction")).one()
+    assert f"· {approver}</span>" in history, "whoever approved it, not the system"
+    client.get("/lang/en")
+    for path in ("/exams/", f"/exams/{report.exam_plan_id}", f"/scores/{report.exam_plan_id}", "/scores/?stage=approved"):
+        english = client.get(path).text
+        assert ">Approved</" in english, path
+        assert ">Approve</" not in english, "a state is no verb"
 
 
 def test_who_passes_by_a_correction_can_be_given_a_certificate(login: Any, make: Any, clock: Any) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.extensions import db, transaction
 from app.gateways.exam import ExamGateway
-from models import ExamPlan, ScoreChange, ScoreIntake, Sitting
+from models import AuditEvent, ExamPlan, ScoreChange, ScoreIntake, Sitting
 from tests.test_scores import filled, grade, kept, results, sittings, upload
 
 
@@ -81,6 +81,9 @@ def test_what_a_second_pull_changed_is_shown(login: Any, exam: ExamPlan, standin
     assert (change.sitting_id, change.theory_before, change.theory_after, change.result_after) == (third.id, 850, 500, "failed")
     assert "改动了 1 人已有的成绩" in client.get(f"/scores/{exam.id}").text
     page = client.get(f"/scores/{exam.id}/history").text
+    person = db.session.scalars(select(AuditEvent.actor_name).where(AuditEvent.verb == "pull_scores").distinct()).one()
+    assert [row.actor_name for row in intakes(exam)] == [person, person], "who pressed it, not the system that did it"
+    assert page.count(f"· {person}</span>") == 2
     assert third.enrolment.name in page
     assert "理论 85，实操 90" in page
     assert "理论 50，实操 90" in page

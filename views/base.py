@@ -125,8 +125,9 @@ def download(data: bytes, name: str, content_type: str, *, inline: bool = False)
 
 
 def wants_json() -> bool:
-    """Whether the page's script asks, rather than a person."""
-    return request.headers.get("X-Requested-With") == "fetch" or request.accept_mimetypes.best == "application/json"
+    """Whether a script asks, rather than a person: it says so, or sends JSON itself, which no form does."""
+    return (request.headers.get("X-Requested-With") == "fetch" or request.is_json
+            or request.accept_mimetypes.best == "application/json")
 
 
 def answer_error(error: PortalError) -> Any:

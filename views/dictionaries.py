@@ -45,7 +45,7 @@ class DictionaryView(Guarded, ModelView):
     can_delete = False
     can_view_details = False
     page_size = 50
-    column_labels = {"code": _l("代码"), "name": _l("名称"), "position": _l("顺序"), "enabled": _l("启用"), "levels": _l("可设等级"),
+    column_labels = {"code": _l("代码"), "name": _l("名称"), "position": _l("顺序"), "enabled": _l("是否启用"), "levels": _l("可设等级"),
                      "key": _l("名称"), "value": _l("值"), "note": _l("说明"), "parent": _l("上级"), "parent_code": _l("上级代码")}
     column_searchable_list: Any = ("code", "name")
     column_editable_list: Any = ("name", "position", "enabled")

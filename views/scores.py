@@ -65,7 +65,7 @@ def _stage_filter() -> Filter:
         states = {"review": ("submitted", "accepted"), "approved": ("approved",)}[value]
         return ExamPlan.report.has(ScoreReport.review_state.in_(states))
 
-    choices = (("report", _l("待上报")), ("review", _l("审核中")), ("approved", _l("审核通过")), ("correction", _l("更正未提交")))
+    choices = (("report", _l("待上报")), ("review", _l("审核中")), ("approved", _l("已审核通过")), ("correction", _l("更正未提交")))
     return Filter("stage", _l("阶段"), choices, clause)
 
 

@@ -91,7 +91,7 @@ FIELDS: dict[str, Any] = {
     "absent": _l("缺勤人数"), "absent_before": _l("原为缺勤的人员"), "active": _l("可以登录"), "address": _l("地址"),
     "amount_fen": _l("金额"), "attendance": _l("考勤"), "authority_id": _l("主管部门编号"), "by": _l("查询条件"), "code": _l("代码"),
     "contact_name": _l("联系人"), "contact_phone": _l("联系电话"), "count": _l("数量"), "counter": _l("名额计数"),
-    "created_at": _l("创建时间"), "days": _l("培训安排"), "early": _l("提前开班"), "enabled": _l("启用"), "ends_at": _l("结束时间"),
+    "created_at": _l("创建时间"), "days": _l("培训安排"), "early": _l("提前开班"), "enabled": _l("是否启用"), "ends_at": _l("结束时间"),
     "enrolment_closes_at": _l("报名截止时间"), "enrolment_form": _l("报名方式"), "enrolment_opens_at": _l("报名开始时间"),
     "enrolments": _l("人员编号"), "entries": _l("可以做什么"), "roles": _l("角色"),
     "enterprise": _l("企业"), "from": _l("起始日期"), "to": _l("截止日期"), "id_number": _l("身份证号"),

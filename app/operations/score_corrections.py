@@ -21,7 +21,7 @@ from app.operations import certificate_changes
 from app.operations.score_intakes import change_of
 from app.operations.scores import Mark, pass_marks, report_of, result_of
 from app.workflow import follows
-from models import Certificate, ExamPlan, ScoreChange, ScoreCorrection, ScoreCorrectionLine, ScoreIntake, ScoreReport, Sitting
+from models import Certificate, ExamPlan, ReviewEvent, ScoreChange, ScoreCorrection, ScoreCorrectionLine, ScoreIntake, ScoreReport, Sitting
 
 LONGEST_REASON = 500
 
@@ -147,6 +147,13 @@ def _apply(ids: list[int]) -> None:
             _apply_one(session, correction)
 
 
+def _approver(correction: ScoreCorrection) -> str:
+    """Who approved it, as the step that is being followed has written it."""
+    return db.session.scalars(select(ReviewEvent.actor_name).where(
+        ReviewEvent.subject_kind == "score_correction", ReviewEvent.subject_id == correction.id, ReviewEvent.step == "approve")
+        .order_by(ReviewEvent.id.desc()).limit(1)).first() or SYSTEM.name
+
+
 def _apply_one(session: Any, correction: ScoreCorrection) -> None:
     at = clock.now()
     # Certificates are generated under this row's lock: they are there before the marks change, or not at all.
@@ -157,8 +164,8 @@ def _apply_one(session: Any, correction: ScoreCorrection) -> None:
     for line in correction.lines:
         if tuple(now[line.sitting_id])[1:] != (line.theory_before, line.practice_before, line.result_before):
             raise RuntimeError(f"the approved marks of sitting {line.sitting_id} changed without a correction")
-    intake = ScoreIntake(exam_plan_id=correction.exam_plan_id, source="corrected", actor_name=SYSTEM.name, started_at=at, finished_at=at,
-                         taken=len(correction.lines), changed=len(correction.lines), unknown=[], unknown_count=0)
+    intake = ScoreIntake(exam_plan_id=correction.exam_plan_id, source="corrected", actor_name=_approver(correction), started_at=at,
+                         finished_at=at, taken=len(correction.lines), changed=len(correction.lines), unknown=[], unknown_count=0)
     session.add(intake)
     session.flush()
     session.execute(update(Sitting), [{"id": line.sitting_id, "theory": line.theory, "practice": line.practice, "result": line.result,

@@ -20,7 +20,7 @@ from app.errors import Conflict, Invalid
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError
 from app.operations.scores import Mark, check_editable, check_time, pass_marks, report_of, result_of
-from models import ExamPlan, Job, ScoreChange, ScoreIntake, ScoreReport, Sitting
+from models import AuditEvent, ExamPlan, Job, ScoreChange, ScoreIntake, ScoreReport, Sitting
 
 PULL_JOB = "pull_scores"
 MOST_UNKNOWN = 50
@@ -60,11 +60,18 @@ def run_pull(exam_plan_id: int, report: Report) -> None:
         marks = [Mark(row.ticket_no, row.theory, row.practice, row.absent, row.cheating) for row in page.rows]
         if not marks and not taken:
             raise Invalid(_("考试系统还没有本场考核的成绩，请稍后再拉取。"))
-        begun = take_in(exam, marks, "pull", actor=SYSTEM, begun=begun, cursor=page.after)
+        begun = take_in(exam, marks, "pull", actor=SYSTEM, begun=begun, cursor=page.after, asked_by=_puller(exam_plan_id))
         taken, after = begun.taken, begun.cursor
         report(taken, taken + (1 if after else 0))
         if not after:
             return
+
+
+def _puller(exam_plan_id: int) -> str:
+    """Who pressed 拉取 last; "" where nobody is known."""
+    return db.session.scalars(select(AuditEvent.actor_name).where(
+        AuditEvent.subject_kind == "exam_plan", AuditEvent.subject_id == exam_plan_id, AuditEvent.verb == "pull_scores")
+        .order_by(AuditEvent.id.desc()).limit(1)).first() or ""
 
 
 def _fetched(number: str, after: str) -> Any:
@@ -79,11 +86,12 @@ def _fetched(number: str, after: str) -> Any:
 
 
 def take_in(exam: ExamPlan, marks: Sequence[Mark], source: str, *, actor: Actor, begun: ScoreIntake | None = None,
-            cursor: str = "", expected: Mapping[str, Any] | None = None) -> ScoreIntake:
+            cursor: str = "", expected: Mapping[str, Any] | None = None, asked_by: str = "") -> ScoreIntake:
     """Write marks to the sittings they name, in one transaction and by sets, and note what they changed. Tickets of nobody are noted.
 
     A part that the exam system has not marked leaves what is known of it (theory may be pulled after practice was typed).
     `begun` is the intake these marks go on with, `cursor` what is behind them: while there is any, the intake has no end.
+    `asked_by` names who asked for it, where a job does it.
     `expected` is what the typing person saw, by ticket, as (theory, practice, result). Raises `Conflict` once the scores are
     reported, or where somebody else has written other marks than were expected.
     """
@@ -96,8 +104,8 @@ def take_in(exam: ExamPlan, marks: Sequence[Mark], source: str, *, actor: Actor,
             _check_expected(known, expected or {})
             at = clock.now()
             rows, changes = _written(marks, known, source, at)
-            intake = begun or ScoreIntake(exam_plan_id=exam.id, source=source, actor_name=actor.name, started_at=at, taken=0, changed=0,
-                                          unknown=[], unknown_count=0)
+            intake = begun or ScoreIntake(exam_plan_id=exam.id, source=source, actor_name=asked_by or actor.name, started_at=at, taken=0,
+                                          changed=0, unknown=[], unknown_count=0)
             session.add(intake)
             if rows:
                 session.execute(update(Sitting), rows)
