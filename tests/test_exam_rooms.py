@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -304,3 +305,40 @@ def test_seats_of_a_plan_out_of_hand_stay_and_it_is_said_why(login: Any, make: A
                    client.post(f"/exams/{exam.id}/seats/again", data={"fresh": "1"}, follow_redirects=True)):
         assert told in answer.text
     assert seats(exam) == before
+
+
+def proposed(page: str) -> tuple[str, bool]:
+    """The beginning that the form of a new exam shows, and whether its room is ticked."""
+    begin = re.search(r'name="starts_at"[^>]*value="([^"]+)"|value="([^"]+)"[^>]*name="starts_at"', page)
+    assert begin is not None
+    return begin[1] or begin[2], 'name="room_ids"' in page and re.search(r'name="room_ids" value="\d+" checked', page) is not None
+
+
+def test_a_new_exam_is_offered_a_time_at_which_its_room_is_free(login: Any, make: Any) -> None:
+    client = login("hjp")
+    own = db.session.scalars(select(OwnRoom).where(OwnRoom.institution_id == make.institution().id, OwnRoom.kind == "exam")).one()
+    exam = drawn_up(login, make, people=2, room_ids=[str(own.id)])
+    plan = make.attended(2, photos=False, occupations=("020",))
+    begin, ticked = proposed(client.get(f"/exams/add/{plan.id}").text)
+    assert ticked
+    exam.starts_at = clock.at_shanghai(date.fromisoformat(begin[:10]), 9)
+    exam.ends_at = exam.starts_at + timedelta(hours=2)
+    db.session.commit()
+    assert proposed(client.get(f"/exams/add/{plan.id}").text) == (begin, True), "a draft holds no room"
+    client.post(f"/exams/{exam.id}/submit")
+    page = client.get(f"/exams/add/{plan.id}").text
+    assert proposed(page) == (f"{begin[:10]}T14:00", True), "the afternoon of the same day"
+    assert "所选时间已占用" not in page
+    taught = make.plan("approved")
+    taught.days[0].day, taught.days[0].session, taught.days[0].room_id = date.fromisoformat(begin[:10]), "afternoon", own.id
+    db.session.commit()
+    assert proposed(client.get(f"/exams/add/{plan.id}").text)[0] == f"{date.fromisoformat(begin[:10]) + timedelta(days=1)}T09:00"
+    taken = form(plan, enrolled(plan), starts_at=f"{begin[:10]}T10:00", ends_at=f"{begin[:10]}T12:00", room_ids=[str(own.id)],
+                 act="preview")
+    for words in ("所选时间已占用", f"考核“{exam.name}”", "请换一间或改时间，否则不能提交审核"):
+        assert words in client.post(f"/exams/add/{plan.id}", data=taken).text, words
+    assert "所选时间已占用" not in client.get(f"/exams/{exam.id}").text
+    long_ago = {**taken, "starts_at": "0001-01-01T00:00", "ends_at": "0001-01-01T02:00"}
+    assert client.post(f"/exams/add/{plan.id}", data=long_ago).status_code == 200
+    client.get("/lang/en")
+    assert "Taken at this time" in client.post(f"/exams/add/{plan.id}", data=taken).text

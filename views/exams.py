@@ -19,7 +19,7 @@ from app import clock, jobs, scope, workflow
 from app.documents import fonts
 from app.errors import Conflict, PortalError
 from app.extensions import db
-from app.operations import exam_rooms, exams, filings, papers, resits, ticket_prints
+from app.operations import exam_rooms, exams, filings, papers, resits, room_times, ticket_prints
 from app.operations.progress import states_of
 from app.presentation import moment
 from app.workflow import REVIEW_LABELS
@@ -67,6 +67,15 @@ def _form(draft: exams.ExamDraft, people: list[Enrolment], rooms: list[Room]) ->
     form.enrolment_ids.choices = [(each.id, each.name) for each in people]
     form.room_ids.choices = [(each.id, each.name) for each in rooms]
     return form
+
+
+def _taken(form: ExamForm, rooms: Sequence[Room], exam: ExamPlan | None) -> dict[int, room_times.Taken]:
+    """What is in each room at the time in the form; nothing where that is no time."""
+    begin, end = form.starts_at.data, form.ends_at.data
+    if not begin or not end or end <= begin or begin.year < 2000:
+        return {}
+    found = room_times.taken(rooms, _aware(begin), _aware(end), but=exam)
+    return {each.room_id: each for each in reversed(found)}
 
 
 def _rooms(plan: TrainingPlan) -> list[Room]:
@@ -146,7 +155,7 @@ class ExamView(PortalView):
             except PortalError as error:
                 put_error_on(form, error)
         return self.page("portal/exams/edit.html", form=form, plan=plan, exam=exam, people=people, rooms=rooms, proposal=proposal,
-                         left_out=resits.left_out(plan, people, exam),
+                         left_out=resits.left_out(plan, people, exam), taken=_taken(form, rooms, exam),
                          by_id={person.id: person for person in people}, room_size=exam_rooms.most_in_a_room(),
                          title=exam.name if exam else _("创建考核计划"), chosen=set(form.enrolment_ids.data or []),
                          chosen_rooms=set(form.room_ids.data or []), unprintable=fonts.unprintable(person.name for person in people))

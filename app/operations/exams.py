@@ -18,7 +18,7 @@ from app.errors import Conflict, Forbidden, Invalid, InvalidFields, NotFound, Po
 from app.extensions import db, gateways, let_go, transaction
 from app.gateways.errors import GatewayError
 from app.gateways.exam import Candidate
-from app.operations import exam_rooms, seats
+from app.operations import exam_rooms, room_times, seats
 from app.operations.filings import rooms_of
 from models import (
     Enrolment,
@@ -92,12 +92,13 @@ def last_training_day(plan: TrainingPlan) -> Any:
 
 
 def suggested(plan: TrainingPlan, people: Sequence[Enrolment], rooms: Sequence[Room] = ()) -> ExamDraft:
-    """What a new exam plan begins with: two hours on the second morning from now or after the training, everyone, these rooms."""
+    """What a new exam plan begins with: everyone, and the first two hours from the day after tomorrow, and after the training, in
+    which enough of these rooms are free."""
     first = clock.shanghai_day() + timedelta(days=2)
     last = last_training_day(plan)
     day = max(first, last + timedelta(days=1)) if last else first
-    return ExamDraft(plan.place, clock.at_shanghai(day, 9), clock.at_shanghai(day, 11), [each.id for each in people],
-                     [each.id for each in rooms])
+    begin, end, free = room_times.free_from(day, rooms, len(people), exam_rooms.most_in_a_room())
+    return ExamDraft(plan.place, begin, end, [each.id for each in people], [each.id for each in free])
 
 
 def _check(draft: ExamDraft, plan: TrainingPlan) -> None:
