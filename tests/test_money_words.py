@@ -128,6 +128,10 @@ def test_an_order_of_a_cancelled_plan_says_that_its_money_is_back_and_the_plan_t
     assert "款项 ¥1,660.00 已全部退回。" in client.get(f"/orders/{order.id}").text
     assert ">已退款</span>" in client.get("/orders/").text
     assert "无法按期开班。 已支付的款项原路退回。" in client.get("/notices/").text
+    reader = english(shop, FIRST)
+    assert "无法按期开班。 What was paid goes back the way it came." in reader.get("/notices/").text
+    assert "All of the money, ¥1,660.00, has gone back." in reader.get(f"/orders/{order.id}").text
+    assert "10 seats in all" in reader.get(f"/enrol/plans/{plan}").text
     for who, url in ((FIRST, f"/enrol/plans/{plan}"), ("hjp", f"/plans/{plan}"), ("hjp", "/plans/"), ("hjp", "/classes/"),
                      ("hangzhou", f"/reviews/plans/{plan}")):
         page = shop.login(who).get(url).text
@@ -160,6 +164,7 @@ def test_an_expired_order_whose_people_were_ordered_again_names_the_other_order(
     for who, url in ((FIRST, "/orders/"), ("hangzhou", "/finance/"), (FIRST, "/notices/"), (FIRST, f"/orders/{first.id}")):
         page = shop.login(who).get(url).text
         assert "已过期" in page, url
+        assert "xpired" in english(shop, who).get(url).text, url
         for words in ("超时失效", "超时未支付", "已失效"):
             assert words not in page, (url, words)
 
@@ -214,6 +219,11 @@ def test_a_full_plan_is_said_to_be_full_once(shop: Shop) -> None:
     head = page[page.index("2 个名额已满"):][:200]
     assert head.count("名额已满") == 1
     assert "截止" in head
+    page = english(shop, FIRST).get(f"/enrol/plans/{plan}").text
+    head = page[page.index('<form method="post" action="/enrol/plans/'):]
+    head = head[:head.index("<br>")]
+    assert "all 2 seats are taken" in head
+    assert "ull" not in head, "said once"
 
 
 def test_an_amount_typed_wrong_is_said_with_the_right_one_once(shop: Shop) -> None:
