@@ -133,7 +133,7 @@ def test_a_sheet_from_before_later_marks_asks_by_person_before_it_takes_them_bac
     sheet.cell(5, 6).value = sheet.cell(6, 4).value = "缺"
     before = {(1, 0): "absent", (2, 2): "present"}
     asked = bring(client, plan, book).text
-    for words in (people(plan)[0].name, people(plan)[1].name, people(plan)[2].name, "整体缺勤", "页面登记", "扫码签到",
+    for words in (people(plan)[0].name, people(plan)[1].name, people(plan)[2].name, "整体缺勤", "逐人标记", "页面登记", "扫码签到",
                   "有 3 处与已有考勤不同，还没有写入", "另有 1 处是新登记的"):
         assert words in asked, words
     assert people(plan)[3].name not in asked, "what is only added is nobody's loss"

@@ -28,7 +28,7 @@ PEOPLE = (joinedload(Enrolment.occupation), joinedload(Enrolment.enterprise))
 PAGE = 200
 SHOWN_DIFFERENCES = 500
 SOURCES = {"hand": _l("页面登记"), "workbook": _l("上传表格"), "scan": _l("扫码签到记录"), "settled": _l("核对未扫码人员"),
-           "rule": _l("按缺课规则")}
+           "marked": _l("逐人标记"), "rule": _l("按缺课规则")}
 
 
 def question(plan: TrainingPlan, counts: classes.Attendance) -> str:

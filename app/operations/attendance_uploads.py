@@ -53,7 +53,7 @@ class Change:
 @dataclass(frozen=True)
 class Difference:
     """A person's mark that a sheet would replace. `session` is None for the whole training; `source` is how the mark came:
-    hand, workbook, scan, settled, or for the whole hand or rule; `at` is when, where that is known."""
+    hand, workbook, scan, settled, or for the whole marked or rule; `at` is when, where that is known."""
 
     code: str
     name: str
@@ -124,7 +124,7 @@ def _origin(found: Sheet, cell: Cell) -> tuple[str, datetime | None]:
     """How the mark came that stands in a cell, and when."""
     person_id, day_id = cell
     if not day_id:
-        return found.standing[person_id].by, None
+        return "rule" if found.standing[person_id].by == "rule" else "marked", None
     row = found.marks[cell]
     return ("settled", row.marked_at) if row.source == "scan" and row.scanned_at is None else (row.source, row.marked_at)
 
