@@ -45,11 +45,21 @@ def test_a_changed_layout_is_printed_from_then_on_and_can_be_taken_back(login: A
     admin.post("/layouts/desk_labels/restore", data={"version": "1", "since": "2"})
     assert "本次座位" in labels(client, exam)
     assert [(row.number, row.source is None) for row in rows()] == [(1, False), (2, True), (3, False)]
-    assert len(db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "change_layout")).all()) == 3
+    admin.post("/layouts/desk_labels/restore", data={"version": "0", "since": "3"})
+    page = admin.get("/layouts/desk_labels").text
+    assert page.count(">现用</span>") == 1, "one version holds"
+    assert "<td>—</td>" not in page, "each cell has its label on a phone"
+    admin.post("/layouts/desk_labels/restore", data={"version": "1", "since": "4"})
+    assert len(db.session.scalars(select(AuditEvent).where(AuditEvent.verb == "change_layout")).all()) == 5
 
 
 @pytest.mark.parametrize(("source", "told"), [
-    ('#let data = json("data.json")\n#nothing(1)', "第 2 行：unknown variable: nothing"), ("= 标题", "版式没有读取数据"),
+    ('#let data = json("data.json")\n#nothing(1)', "第 2 行：没有名为 nothing 的变量（unknown variable: nothing）"),
+    ('#let data = json("data.json")\n#text(red', "第 2 行：括号没有闭合（unclosed delimiter）"),
+    ('#let data = json("data.json")\n#let = 3', "第 2 行：这里应有 pattern（expected pattern）"),
+    ('#let data = json("data.json")\n#text(size: "a")[x]', "第 2 行：应为 length，实为 string（expected length, found string）"),
+    ('#let data = json("data.json")\n#text(1 2)', "第 2 行：这里应有 comma（expected comma）"),
+    ("= 标题", "版式没有读取数据"),
     ('#let data = json("data.json")\n#import "@preview/cetz:0.3.0": *', "不能引用外部的包"),
     ('#let data = json("data.json")\n#import "@" + "preview/cetz:0.3.0": *', "第 2 行：不能引用外部的包"),
     ('#let data = json("data.json")\n#read("/etc/passwd")', "第 2 行"), ("x" * 60_001, "不能超过"),

@@ -31,6 +31,23 @@ LONGEST = 60_000
 LONGEST_NOTE = 100
 # A layout is tried with a handful of people: what takes longer or more would not print an exam either.
 TRIED = papers.Limits(20.0, 1024)
+# What the compiler says most, which it says in English: its own words stay beside these, to be looked up.
+_COMMON: tuple[tuple[str, Any], ...] = (
+    (r"unclosed delimiter", _l("括号没有闭合")),
+    (r"unclosed string", _l("引号没有闭合")),
+    (r"unclosed label", _l("标签的尖括号没有闭合")),
+    (r"unknown variable: (?P<what>\S+)", _l("没有名为 %(what)s 的变量")),
+    (r"missing argument: (?P<what>.+)", _l("缺少参数 %(what)s")),
+    (r"unexpected argument(?:: (?P<what>.+))?", _l("参数多余 %(what)s")),
+    (r"unexpected end of .+", _l("没有写完就结束了")),
+    (r"unexpected (?P<what>.+)", _l("这里不能有 %(what)s")),
+    (r"expected (?P<what>.+), found (?P<found>.+)", _l("应为 %(what)s，实为 %(found)s")),
+    (r"expected (?P<what>.+)", _l("这里应有 %(what)s")),
+    (r"dictionary does not contain key (?P<what>.+)", _l("数据里没有 %(what)s")),
+    (r"the character .+ is not valid in code", _l("代码中有不能用的符号")),
+    (r"file not found.*", _l("找不到文件")),
+    (r"assertion failed.*", _l("断言不成立")),
+)
 _WHERE = re.compile(r"main\.typ:(\d+):(\d+)")
 
 
@@ -68,7 +85,7 @@ def shown(name: str, number: int = 0) -> str:
 
 
 def words_of(fault: PaperFault) -> str:
-    """What the compiler said, with the line of the layout: 第 12 行：unknown variable: foo."""
+    """What the compiler said, with the line of the layout: 第 12 行：没有名为 foo 的变量（unknown variable: foo）."""
     if fault.code == "too_slow":
         return str(_("%(n)s 秒内没有排完", n=fault.message_args["seconds"]))
     detail = str(fault.message_args.get("detail", ""))
@@ -78,8 +95,18 @@ def words_of(fault: PaperFault) -> str:
     words = said[1].strip()[:300] if said else detail.strip()[-300:]
     if "packages.typst.org" in words:
         words = str(_("不能引用外部的包"))
+    elif common := _in_chinese(words):
+        words = str(_("%(said)s（%(words)s）", said=common, words=words))
     where = _WHERE.search(detail)
     return str(_("第 %(line)s 行：%(words)s", line=where[1], words=words)) if where else words
+
+
+def _in_chinese(words: str) -> str:
+    """What the compiler means, in the user's language; "" for what it says seldom."""
+    for pattern, said in _COMMON:
+        if found := re.fullmatch(pattern, words):
+            return (str(said) % {name: value or "" for name, value in found.groupdict().items()}).strip()
+    return ""
 
 
 def preview(name: str, source: str) -> bytes:
