@@ -108,7 +108,7 @@ def reconciled_elsewhere(actor: Actor) -> list[tuple[Merchant, str]]:
     own = exists().where(Merchant.institution_id == actor.institution_id, Merchant.ended_at.is_(None))
     seen = db.session.scalars(scope.visible(actor, Merchant).with_only_columns(Merchant.id)).all()
     common = merchants.default()
-    used = Merchant.id.in_(taken)
+    used: ColumnElement[bool] = Merchant.id.in_(taken)
     if common is not None and not (actor.is_institution and db.session.scalar(select(own))):
         used = or_(used, Merchant.id == common.id)
     rows = db.session.scalars(select(Merchant).where(used, Merchant.id.not_in(seen)).order_by(Merchant.id)
