@@ -124,6 +124,9 @@ class Certificate(Model):
 _FIRST, _VALID = Certificate.replaces_id.is_(None), Certificate.state == "valid"
 Index("certificate_first_once", Certificate.enrolment_id, unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST)
 Index("certificate_valid_once", Certificate.enrolment_id, unique=True, sqlite_where=_VALID, postgresql_where=_VALID)
+# Looked through every hour, among a million that have theirs.
+_LACKING = _VALID & Certificate.file_id.is_(None)
+Index("certificate_without_file", Certificate.id, sqlite_where=_LACKING, postgresql_where=_LACKING)
 
 
 class CertificateCounter(Model):

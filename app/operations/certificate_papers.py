@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from flask import current_app
@@ -107,20 +109,26 @@ def run_render(report_id: int, report: Report) -> None:
 
 def run_make_good(_subject: int, report: Report) -> None:
     """The job, hourly: make the PDFs that should long be there and can be made by now, a font or a key having come."""
-    rows = _can_be_made()
+    rows = list(islice(_can_be_made(), PART + 1))
     make_part(rows, len(rows), report)
 
 
 def can_make_good() -> bool:
     """Whether that job has anything to do."""
-    return bool(_can_be_made())
+    return next(_can_be_made(), None) is not None
 
 
-def _can_be_made() -> list[Any]:
-    rows = db.session.execute(_LACKING.where(Certificate.created_at < clock.now() - MAKE_GOOD_AFTER).order_by(Certificate.number)).all()
-    keys = {authority_id: in_use(authority_id) for authority_id in {row.authority_id for row in rows}}
-    signs = {authority_id for authority_id, key in keys.items() if key is not None and key.state != "expired"}
-    return [row for row in rows if row.authority_id in signs and not unprintable(row)]
+def _can_be_made() -> Iterator[Any]:
+    """One after the other, from the oldest: whoever asks for a few reads no further."""
+    signs: dict[int, bool] = {}
+    lacking = _LACKING.where(Certificate.created_at < clock.now() - MAKE_GOOD_AFTER).order_by(Certificate.id)
+    with closing(db.session.execute(lacking.execution_options(yield_per=500))) as rows:
+        for row in rows:
+            if row.authority_id not in signs:
+                key = in_use(row.authority_id)
+                signs[row.authority_id] = key is not None and key.state != "expired"
+            if signs[row.authority_id] and not unprintable(row):
+                yield row
 
 
 def make_part(lacking: Sequence[Any], total: int, report: Report) -> list[str]:
