@@ -150,7 +150,7 @@ def test_every_kind_of_row_that_is_named_is_a_table() -> None:
 def test_values_are_said_as_people_say_them(app: Flask) -> None:
     with app.test_request_context():
         assert words.changes({"changed": {"fee_fen": [83000, 100], "enabled": [True, False], "name": [None, "甲"]}}) == [
-            ("费用", "¥830.00", "¥1.00"), ("启用", "是", "否"), ("名称", "—", "甲")]
+            ("费用", "¥830.00", "¥1.00"), ("是否启用", "是", "否"), ("名称", "—", "甲")]
         assert words.value("starts_at", "2026-11-24T01:30:00+00:00") == "2026-11-24 09:30"
         assert words.value("name", "2026-99-99T99:99") == "2026-99-99T99:99"
         assert words.others({"count": 3, "changed": {}, "strange": ["a", 1]}) == [("数量", "3"), ("strange", "a、1")]

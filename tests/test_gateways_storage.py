@@ -129,3 +129,40 @@ def test_a_forked_child_is_told_instead_of_waiting_for_ever(tmp_path: Path, befo
         timeout=20, check=True,
     )
     assert says in done.stdout
+
+
+AT_ONCE = """
+import sys, threading, time
+from app.gateways.storage import Storage
+half = threading.Event()
+class Slowly(list):  # the names the library takes over from its own middle, once one can already reach that
+    def __getitem__(self, n):
+        half.set()
+        time.sleep(0.002)
+        return super().__getitem__(n)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "obstore.store":
+            middle = sys.modules["obstore._obstore"]
+            middle.__all__ = Slowly(getattr(middle, "__all__", dir(middle)))
+sys.meta_path.insert(0, Finder())
+storage, found = Storage(sys.argv[1]), []
+def look():
+    try:
+        found.append(storage.exists("a"))
+    except Exception as error:
+        found.append(error)
+first, second = threading.Thread(target=look), threading.Thread(target=look)
+first.start()
+half.wait()
+second.start()
+first.join()
+second.join()
+print(found)
+"""
+
+
+def test_a_thread_that_comes_while_the_library_is_loaded_waits_until_it_is_whole(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ONCE, f"file://{tmp_path}/files"], cwd=Path(__file__).parent.parent,
+                          capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[False, False]"

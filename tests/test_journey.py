@@ -107,7 +107,7 @@ def approve_enterprise(city: Walker, enterprise: Walker, uscc: str) -> None:
     city.look(uscc)
     city.press("受理")
     city.press("审核通过")
-    city.look("：审核通过。")
+    city.look("：已审核通过。")
     enterprise.menu("企业")
     enterprise.look("审核通过")
 
@@ -166,7 +166,7 @@ def decide(city: Walker, name: str, *steps: str, menu: str = "培训计划审核
     city.page.get_by_role("link", name=name).first.click()
     for step in steps:
         city.press(step)
-        city.look({"受理": "：已受理。", "审核通过": "：审核通过。"}[step])
+        city.look({"受理": "：已受理。", "审核通过": "：已审核通过。"}[step])
 
 
 def import_roster(enterprise: Walker, plan: str, workers: list[Person]) -> str:

@@ -27,6 +27,15 @@ TIMEOUT = timedelta(seconds=30)
 # obstore runs its work on threads of its own, which a fork does not copy: a child of a process that had used it would
 # wait for ever. Such a child gets an error instead; who forks must not touch the storage before.
 _used_in: int | None = None
+# Its modules import each other: of two threads that begin at different ends, one would be handed a half made module.
+_loading = threading.Lock()
+
+
+def _load() -> None:
+    """Load obstore, one thread at a time."""
+    with _loading:
+        import obstore.exceptions
+        import obstore.store  # noqa: F401
 
 
 class Storage:
@@ -70,6 +79,7 @@ class Storage:
 
     def keys(self, folder: str, before: datetime) -> Iterator[str]:
         """The keys in a folder of what was last written before a moment. Raises `GatewayError`."""
+        _load()
         from obstore.exceptions import BaseError
 
         if KEY.fullmatch(folder) is None:
@@ -83,6 +93,7 @@ class Storage:
     def _act(self, verb: str, key: str, *values: bytes) -> Any:
         if KEY.fullmatch(key) is None or len(key) > 500:
             raise ValueError(f"not a storage key: {key[:80]!r}")
+        _load()
         from obstore.exceptions import BaseError, NotFoundError
 
         try:
