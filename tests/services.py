@@ -161,11 +161,11 @@ def quick_folder() -> str | None:
 @contextlib.contextmanager
 def postgres(*, durable: bool = False) -> Iterator[str]:
     """The address of a server: TEST_DATABASE_URL, else a cluster of our own, gone afterwards; unless `durable` it syncs
-    nothing to disk."""
+    nothing to disk. One that is `durable` has room for the portal and for as many clients beside it as a measurement has."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    with cluster(() if durable else ("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
+    with cluster(("max_connections=200",) if durable else ("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
                  None if durable else quick_folder()) as server:
         yield server.address
 

@@ -198,7 +198,7 @@ class CertificateView(PortalView):
 
     def _certificate(self, certificate_id: int) -> Certificate:
         return self.fetch(Certificate, certificate_id, *LISTED, joinedload(Certificate.authority), joinedload(Certificate.replaces),
-                          joinedload(Certificate.replacement), joinedload(Certificate.occupation), joinedload(Certificate.level),
+                          joinedload(Certificate.occupation), joinedload(Certificate.level),
                           joinedload(Certificate.enrolment).joinedload(Enrolment.portrait))
 
     @page("/<int:certificate_id>", "show")

@@ -46,14 +46,17 @@ def _told(row: Certificate, *, names_holder: bool = True) -> Found:
 
 
 def _in_force(row: Certificate) -> str:
-    """The number of the valid certificate that has taken the place of an ended one, or ""."""
+    """The number of the valid certificate that has taken the place of an ended one, or "". Asked one by one: where nearly none
+    is replaced, a join that takes the replacements along reads the whole table on SQLite (100 ms of a million)."""
+    if row.state == "valid":
+        return ""
     latest = row
     while latest.replacement is not None:
         latest = latest.replacement
     return latest.number if latest is not row and latest.state == "valid" else ""
 
 
-_IN_FULL = (joinedload(Certificate.authority), joinedload(Certificate.replacement))
+_IN_FULL = (joinedload(Certificate.authority),)
 
 
 def find(*, name: str, id_number: str = "", number: str = "") -> list[Found]:
