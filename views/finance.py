@@ -57,8 +57,7 @@ def _of_institution(text: str) -> Any:
 
 
 _BY_NAME = {"enterprise": _of_enterprise, "institution": _of_institution}
-ORDERS = (("pending", _l("待支付")), ("paid", _l("已支付")), ("expired", _l("已过期")), ("cancelled", _l("已取消")),
-          ("closed", _l("开班截止")), ("none", _l("没有对应的订单")))
+ORDERS = (*finance.ORDER_STATES.items(), ("none", _l("没有对应的订单")))
 INVOICES = (("due", _l("待开具")), ("issued", _l("已开具")), ("failed", _l("开具失败")), ("cancelled", _l("已取消")),
             ("red", _l("有红字发票")), ("red_open", _l("红字发票未开")))
 EARLIEST = date(2000, 1, 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -20,6 +21,7 @@ from app.presentation import retold, yuan
 from app.sets import among
 from models import Merchant, Order, Payment, Refund
 
+ORDER_STATES = {"pending": _l("待支付"), "paid": _l("已支付"), "expired": _l("已过期"), "cancelled": _l("已取消"), "closed": _l("开班截止")}
 MOST_EXPORTED = 20_000
 IN_FULL = (joinedload(Payment.order).joinedload(Order.enterprise), joinedload(Payment.order).joinedload(Order.institution),
            joinedload(Payment.merchant), selectinload(Payment.refunds), joinedload(Payment.order).selectinload(Order.invoices))
@@ -111,11 +113,6 @@ def stands_so(value: str) -> ColumnElement[bool]:
     return or_(Payment.state == "refunded", and_(taken, back == Payment.amount_fen)) if value == "refunded" else Payment.state == value
 
 
-def order_labels() -> dict[str, str]:
-    return {"pending": _("待支付"), "paid": _("已支付"), "expired": _("已过期"), "cancelled": _("已取消"),
-            "closed": _("开班截止")}
-
-
 def export(statement: Select[Any], *, actor: Actor) -> bytes:
     """These payments as a workbook, with their refunds and the totals at the foot. Raises `Invalid` when they are too many."""
     rows = list(db.session.scalars(statement.order_by(Payment.paid_at, Payment.id).limit(MOST_EXPORTED + 1).options(*IN_FULL)).unique())
@@ -145,7 +142,7 @@ def _exported(row: Payment, words: dict[str, str]) -> tuple[Any, ...]:
     return (row.paid_on.isoformat(), row.paid_at, row.trade_no, row.order_number, order.institution.name if order else "",
             order.enterprise.name if order else "", row.merchant.name if row.merchant else "", row.amount_fen / 100, back / 100,
             (row.amount_fen - back) / 100, words[stands(row)], retold(row.reason), (invoice.number or "") if invoice else "",
-            order_labels()[order.state] if order else "", taken.amount_fen / 100 if taken else 0, issued["blue"], issued["red"])
+            str(ORDER_STATES[order.state]) if order else "", taken.amount_fen / 100 if taken else 0, issued["blue"], issued["red"])
 
 
 def refundable(payment: Payment) -> str:
